@@ -1,0 +1,1 @@
+//! The file system: names, attributes, directory snapshots, handles and the reader.

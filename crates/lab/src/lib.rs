@@ -1,0 +1,1 @@
+//! The embedded S3 server: exact counters, synthetic objects, faults on demand.

@@ -1,0 +1,3 @@
+//! The `mount-s3` command.
+
+fn main() {}

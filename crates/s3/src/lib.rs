@@ -1,0 +1,1 @@
+//! The Store over HTTP: credentials, endpoints, signing, requests, retries, checksums, listing.
