@@ -1,0 +1,232 @@
+//! The one memory limit.
+//!
+//! A [`Budget`] hands out [`Lease`]s of bytes and takes them back when they are dropped. A lease
+//! becomes [`Buffer`]s, which go back to a pool instead of the allocator: a buffer that is mapped
+//! and faulted in anew for each 128 KiB costs more than the copy into it.
+//!
+//! Two ways to ask keep the memory bounded without a reader ever waiting for another reader's
+//! prefetch: [`Budget::try_lease`] is for work done ahead and just fails, [`Budget::lease`] is
+//! for work somebody waits for, and makes those who registered as [`Reclaim`] give up bytes that
+//! nobody is waiting for.
+
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::oneshot;
+
+use crate::CHUNK;
+
+/// Somebody who holds leased bytes that could be had again.
+pub trait Reclaim: Send + Sync {
+    /// Drops up to `bytes` bytes that nobody waits for, and says how many were dropped. Called
+    /// without any lock of the budget held.
+    fn reclaim(&self, bytes: u64) -> u64;
+}
+
+/// The limit for every buffer of a process, in bytes.
+pub struct Budget {
+    total: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    used: u64,
+    peak: u64,
+    pool: Vec<Vec<u8>>,
+    waiting: VecDeque<Waiter>,
+    holders: Vec<Weak<dyn Reclaim>>,
+}
+
+struct Waiter {
+    bytes: u64,
+    grant: oneshot::Sender<Lease>,
+}
+
+impl Budget {
+    /// A budget of `total` bytes.
+    pub fn new(total: u64) -> Arc<Self> {
+        Arc::new(Self { total, state: Mutex::default() })
+    }
+
+    /// The limit in bytes.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Bytes leased now.
+    pub fn used(&self) -> u64 {
+        self.lock().used
+    }
+
+    /// The most bytes that were ever leased at once.
+    pub fn peak(&self) -> u64 {
+        self.lock().peak
+    }
+
+    /// Adds somebody to ask for bytes when somebody else waits for them.
+    pub fn register(&self, holder: Weak<dyn Reclaim>) {
+        let mut state = self.lock();
+        state.holders.retain(|h| h.strong_count() > 0);
+        state.holders.push(holder);
+    }
+
+    /// Leases `bytes` if that leaves `spare` bytes free and nobody is waiting.
+    pub fn try_lease(self: &Arc<Self>, bytes: u64, spare: u64) -> Option<Lease> {
+        let mut state = self.lock();
+        let fits = state.used.saturating_add(bytes).saturating_add(spare) <= self.total;
+        (fits && state.waiting.is_empty()).then(|| self.grant(&mut state, bytes))
+    }
+
+    /// Leases `bytes`, waiting in turn until they are free. A lease above the whole budget is
+    /// granted alone, so that nothing waits for ever.
+    pub async fn lease(self: &Arc<Self>, bytes: u64) -> Lease {
+        let (grant, granted) = oneshot::channel();
+        let missing = {
+            let mut state = self.lock();
+            if state.waiting.is_empty() && self.fits(&state, bytes) {
+                return self.grant(&mut state, bytes);
+            }
+            state.waiting.push_back(Waiter { bytes, grant });
+            let wanted: u64 = state.waiting.iter().map(|w| w.bytes).sum();
+            wanted.saturating_sub(self.total.saturating_sub(state.used))
+        };
+        self.reclaim(missing);
+        // The sender lives in this budget's queue until it grants, and `self` is borrowed.
+        granted.await.unwrap_or_else(|_| Lease { bytes: 0, budget: self.clone() })
+    }
+
+    fn fits(&self, state: &State, bytes: u64) -> bool {
+        state.used == 0 || state.used.saturating_add(bytes) <= self.total
+    }
+
+    fn grant(self: &Arc<Self>, state: &mut State, bytes: u64) -> Lease {
+        state.used += bytes;
+        state.peak = state.peak.max(state.used);
+        // Pooled buffers are real memory: let go of those that the new lease leaves no room for.
+        let room = self.total.saturating_sub(state.used) / CHUNK + bytes.div_ceil(CHUNK);
+        state.pool.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+        Lease { bytes, budget: self.clone() }
+    }
+
+    fn reclaim(&self, mut missing: u64) {
+        let holders: Vec<_> = {
+            let mut state = self.lock();
+            state.holders.retain(|h| h.strong_count() > 0);
+            state.holders.clone()
+        };
+        for holder in holders.iter().filter_map(Weak::upgrade) {
+            if missing == 0 {
+                return;
+            }
+            missing = missing.saturating_sub(holder.reclaim(missing));
+        }
+    }
+
+    fn give_back(self: &Arc<Self>, bytes: u64, buffer: Option<Vec<u8>>) {
+        let mut granted = Vec::new();
+        {
+            let mut state = self.lock();
+            state.used = state.used.saturating_sub(bytes);
+            if let Some(buffer) = buffer
+                && (state.pool.len() as u64 + 1) * CHUNK + state.used <= self.total
+            {
+                state.pool.push(buffer);
+            }
+            while let Some(waiter) = state.waiting.front() {
+                if waiter.grant.is_closed() {
+                    state.waiting.pop_front();
+                } else if self.fits(&state, waiter.bytes) {
+                    let Some(waiter) = state.waiting.pop_front() else { break };
+                    let lease = self.grant(&mut state, waiter.bytes);
+                    granted.push((waiter.grant, lease));
+                } else {
+                    break;
+                }
+            }
+        }
+        for (grant, lease) in granted {
+            // A waiter that has gone drops the lease, which comes back here.
+            drop(grant.send(lease));
+        }
+    }
+
+    fn pooled(&self) -> Option<Vec<u8>> {
+        self.lock().pool.pop()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes that may be used. Dropping it gives back what was not made into buffers.
+pub struct Lease {
+    bytes: u64,
+    budget: Arc<Budget>,
+}
+
+impl Lease {
+    /// Bytes left in the lease.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes `bytes` bytes out of this lease as a lease of its own (fewer when fewer are left).
+    pub fn split(&mut self, bytes: u64) -> Lease {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Lease { bytes, budget: self.budget.clone() }
+    }
+
+    /// Makes the first `len` bytes of the lease into a buffer, at most one [`CHUNK`]. Its content
+    /// is left from an earlier use, or zeros. A lease with fewer bytes left gives a shorter buffer.
+    pub fn buffer(&mut self, len: u64) -> Buffer {
+        let lease = self.split(len.min(CHUNK));
+        let len = usize::try_from(lease.bytes).unwrap_or(0);
+        let pooled = if lease.bytes == CHUNK { lease.budget.pooled() } else { None };
+        let data = pooled.unwrap_or_else(|| vec![0; len]);
+        Buffer { data, lease }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.budget.give_back(self.bytes, None);
+        }
+    }
+}
+
+/// Leased memory: at most one [`CHUNK`] of bytes.
+pub struct Buffer {
+    data: Vec<u8>,
+    lease: Lease,
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.data
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.lease.bytes);
+        let data = std::mem::take(&mut self.data);
+        let pooled = (data.len() as u64 == CHUNK).then_some(data);
+        self.lease.budget.give_back(bytes, pooled);
+    }
+}
+
+#[cfg(test)]
+mod tests;
