@@ -1,1 +1,5 @@
 //! The file system: names, attributes, directory snapshots, handles and the reader.
+
+#![forbid(unsafe_code)]
+
+pub mod reader;

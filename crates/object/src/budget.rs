@@ -12,10 +12,15 @@
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::CHUNK;
+
+/// How often those who hold bytes are asked again while somebody waits.
+const RECLAIM_PERIOD: Duration = Duration::from_millis(20);
 
 /// Somebody who holds leased bytes that could be had again.
 pub trait Reclaim: Send + Sync {
@@ -65,6 +70,13 @@ impl Budget {
         self.lock().peak
     }
 
+    /// How many there are to ask for bytes.
+    pub fn holders(&self) -> u64 {
+        let mut state = self.lock();
+        state.holders.retain(|h| h.strong_count() > 0);
+        state.holders.len() as u64
+    }
+
     /// Adds somebody to ask for bytes when somebody else waits for them.
     pub fn register(&self, holder: Weak<dyn Reclaim>) {
         let mut state = self.lock();
@@ -82,19 +94,25 @@ impl Budget {
     /// Leases `bytes`, waiting in turn until they are free. A lease above the whole budget is
     /// granted alone, so that nothing waits for ever.
     pub async fn lease(self: &Arc<Self>, bytes: u64) -> Lease {
-        let (grant, granted) = oneshot::channel();
-        let missing = {
+        let (grant, mut granted) = oneshot::channel();
+        {
             let mut state = self.lock();
             if state.waiting.is_empty() && self.fits(&state, bytes) {
                 return self.grant(&mut state, bytes);
             }
             state.waiting.push_back(Waiter { bytes, grant });
-            let wanted: u64 = state.waiting.iter().map(|w| w.bytes).sum();
-            wanted.saturating_sub(self.total.saturating_sub(state.used))
-        };
-        self.reclaim(missing);
-        // The sender lives in this budget's queue until it grants, and `self` is borrowed.
-        granted.await.unwrap_or_else(|_| Lease { bytes: 0, budget: self.clone() })
+        }
+        loop {
+            // Again and again: bytes that were on their way at the first try can be had once
+            // they have landed.
+            self.reclaim();
+            match timeout(RECLAIM_PERIOD, &mut granted).await {
+                Ok(Ok(lease)) => return lease,
+                // The sender lives in this budget's queue until it grants: not reached.
+                Ok(Err(_)) => return Lease { bytes: 0, budget: self.clone() },
+                Err(_) => {}
+            }
+        }
     }
 
     fn fits(&self, state: &State, bytes: u64) -> bool {
@@ -110,11 +128,12 @@ impl Budget {
         Lease { bytes, budget: self.clone() }
     }
 
-    fn reclaim(&self, mut missing: u64) {
-        let holders: Vec<_> = {
+    fn reclaim(&self) {
+        let (mut missing, holders) = {
             let mut state = self.lock();
             state.holders.retain(|h| h.strong_count() > 0);
-            state.holders.clone()
+            let wanted: u64 = state.waiting.iter().map(|w| w.bytes).sum();
+            (wanted.saturating_sub(self.total.saturating_sub(state.used)), state.holders.clone())
         };
         for holder in holders.iter().filter_map(Weak::upgrade) {
             if missing == 0 {

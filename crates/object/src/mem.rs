@@ -130,8 +130,13 @@ impl Source for MemStore {
             (state.latency, answer)
         };
         tokio::spawn(async move {
-            tokio::time::sleep(latency).await;
+            let wait = tokio::time::sleep(latency);
+            let abandoned = tokio::select! {
+                () = pilot.abandoned() => true,
+                () = wait => false,
+            };
             match answer {
+                _ if abandoned => drop(pilot),
                 Ok(bytes) => land(pilot, &bytes),
                 Err(error) => pilot.finish(Err(error)),
             }

@@ -1,0 +1,383 @@
+//! The driver: holds chunks, starts flights, waits for them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use object::{
+    Budget, CHUNK, Error, ErrorKind, Flight, Lease, Reclaim, Result, Source, Span, Version,
+};
+use tokio::time::timeout;
+
+use super::plan::{Known, Limits, Planner};
+use super::slices::Slices;
+
+/// The kernel's page, in bytes: the unit in which a chunk is used up.
+const PAGE: u64 = 4096;
+/// How often a read starts again because its bytes were given up under it.
+const ROUNDS: usize = 16;
+
+/// Reads one object version for all who have it open.
+pub struct Reader {
+    source: Arc<dyn Source>,
+    version: Arc<Version>,
+    budget: Arc<Budget>,
+    limits: Limits,
+    state: Mutex<State>,
+    /// Held by the one read that waits for memory, so that others do not queue for the same part.
+    waits_for_memory: tokio::sync::Mutex<()>,
+}
+
+struct State {
+    planner: Planner,
+    chunks: Chunks,
+    open: usize,
+}
+
+/// The chunks held, and those that the kernel was given.
+#[derive(Default)]
+struct Chunks {
+    held: BTreeMap<u64, Held>,
+    bytes: u64,
+    /// One bit per chunk of the object.
+    given: Vec<u64>,
+}
+
+struct Held {
+    flight: Arc<Flight>,
+    len: u64,
+    /// One bit per page that was given to the kernel.
+    given: u32,
+    /// Reads that wait for it.
+    waiting: u32,
+}
+
+/// What stands between a read and its bytes.
+enum Step<'a> {
+    Nothing(Slices),
+    Wait(Waiting<'a>),
+    Memory(u64),
+}
+
+/// A read's hold on the chunks it waits for: nobody else's read lets go of them meanwhile.
+struct Waiting<'a> {
+    reader: &'a Reader,
+    need: Span,
+    flights: Vec<(u64, Arc<Flight>)>,
+}
+
+impl Reader {
+    /// A reader of `version`, nobody having it open yet.
+    pub fn new(
+        source: Arc<dyn Source>,
+        version: Arc<Version>,
+        budget: Arc<Budget>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let planner = Planner::new(version.size, limits);
+        let state = State { planner, chunks: Chunks::default(), open: 0 };
+        let reader = Arc::new(Self {
+            source,
+            version,
+            budget: budget.clone(),
+            limits,
+            state: Mutex::new(state),
+            waits_for_memory: tokio::sync::Mutex::default(),
+        });
+        let weak = Arc::downgrade(&reader);
+        budget.register(weak);
+        reader
+    }
+
+    /// The version it reads.
+    pub fn version(&self) -> &Arc<Version> {
+        &self.version
+    }
+
+    /// One more handle is interested.
+    pub fn open(&self) {
+        self.lock().open += 1;
+    }
+
+    /// One handle less. With the last one all fetches are given up and all bytes let go of.
+    /// Answers whether that was the last.
+    pub fn close(&self) -> bool {
+        let dropped = {
+            let mut state = self.lock();
+            state.open = state.open.saturating_sub(1);
+            if state.open > 0 {
+                return false;
+            }
+            state.chunks.bytes = 0;
+            std::mem::take(&mut state.chunks.held)
+        };
+        drop(dropped);
+        true
+    }
+
+    /// Bytes held or on their way.
+    pub fn held(&self) -> u64 {
+        self.lock().chunks.bytes
+    }
+
+    /// The bytes from `offset`, at most `len`, fewer only at the end of the object. Answers at
+    /// once when they are here.
+    ///
+    /// # Errors
+    /// What the fetch said; [`ErrorKind::Timeout`] when the reader's deadline passed.
+    pub async fn read(&self, offset: u64, len: u32) -> Result<Slices> {
+        let end = offset.saturating_add(u64::from(len)).min(self.version.size);
+        let need = Span::new(offset, end);
+        if need.is_empty() {
+            return Ok(Slices::default());
+        }
+        self.lock().planner.note(need);
+        let waiting = match self.step(need, None) {
+            Step::Nothing(slices) => return Ok(slices),
+            Step::Wait(waiting) => Some(waiting),
+            Step::Memory(_) => None,
+        };
+        let late = |_| Error::new(ErrorKind::Timeout, "no answer before the read's deadline");
+        timeout(self.limits.deadline, self.wait(need, waiting)).await.map_err(late)?
+    }
+
+    async fn wait(&self, need: Span, mut waiting: Option<Waiting<'_>>) -> Result<Slices> {
+        let mut failure = Error::new(ErrorKind::Abandoned, "the bytes were given up");
+        for _ in 0..ROUNDS {
+            if let Some(waiting) = waiting.take() {
+                match waiting.arrive().await {
+                    Err(error) if error.kind() == ErrorKind::Abandoned => failure = error,
+                    other => return other,
+                }
+            }
+            match self.step(need, None) {
+                Step::Nothing(slices) => return Ok(slices),
+                Step::Wait(next) => waiting = Some(next),
+                Step::Memory(bytes) => {
+                    let _turn = self.waits_for_memory.lock().await;
+                    if let Step::Memory(_) = self.step(need, None) {
+                        let lease = self.budget.lease(bytes).await;
+                        self.step(need, Some(lease));
+                    }
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// Starts what must be fetched for `need`, and what is worth fetching ahead of it. `lease`
+    /// pays for what must be, where the budget had nothing left at once.
+    fn step(&self, need: Span, mut lease: Option<Lease>) -> Step<'_> {
+        let mut state = self.lock();
+        let State { planner, chunks, .. } = &mut *state;
+        chunks.drop_failed(need);
+        if need.chunks().any(|c| chunks.seen(c) && !chunks.held(c)) {
+            // The kernel has lost what it was given, so what it still has is anybody's guess.
+            chunks.given.clear();
+        }
+        for span in planner.demand(need, chunks) {
+            let paid = match &mut lease {
+                Some(lease) if lease.bytes() >= span.len() => Some(lease.split(span.len())),
+                _ => self.budget.try_lease(span.len(), 0),
+            };
+            let Some(paid) = paid else { return Step::Memory(span.len()) };
+            planner.issued(span);
+            chunks.hold(self.source.read(&self.version, span, paid));
+        }
+        drop(lease);
+        let cap = self.window();
+        let held = chunks.bytes;
+        let mut started = Vec::new();
+        planner.ahead(need.end, cap, chunks, |span| {
+            let ahead: u64 = started.iter().map(|f: &Arc<Flight>| f.span().len()).sum();
+            let room = held + ahead + span.len() <= cap + self.limits.part;
+            let paid = room.then(|| self.budget.try_lease(span.len(), self.limits.part)).flatten();
+            paid.map(|paid| started.push(self.source.read(&self.version, span, paid))).is_some()
+        });
+        started.into_iter().for_each(|flight| chunks.hold(flight));
+        if let Some(slices) = chunks.take(need, self.version.size) {
+            return Step::Nothing(slices);
+        }
+        Step::Wait(Waiting { reader: self, need, flights: chunks.wait(need) })
+    }
+
+    /// Bytes this reader may have ahead: its limit, or its share of three quarters of the budget.
+    fn window(&self) -> u64 {
+        let share = self.budget.total() / 4 * 3 / self.budget.holders().max(1);
+        self.limits.window.min(share).max(self.limits.part)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting<'_> {
+    async fn arrive(self) -> Result<Slices> {
+        let mut slices = Slices::default();
+        for (number, flight) in &self.flights {
+            let chunk = flight.landed(*number).await?;
+            slices.push(chunk, inside(self.need, *number));
+        }
+        self.reader.lock().chunks.give(self.need, self.reader.version.size);
+        Ok(slices)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.reader.lock();
+        for (number, flight) in &self.flights {
+            state.chunks.leave(*number, flight);
+        }
+    }
+}
+
+impl Reclaim for Reader {
+    fn reclaim(&self, bytes: u64) -> u64 {
+        // A reader that is planning is in use: others have more to spare than it.
+        let Ok(mut state) = self.state.try_lock() else { return 0 };
+        let (freed, dropped) = state.chunks.reclaim(bytes);
+        drop(state);
+        drop(dropped);
+        freed
+    }
+}
+
+impl Known for Chunks {
+    fn held(&self, chunk: u64) -> bool {
+        self.held.contains_key(&chunk)
+    }
+
+    fn seen(&self, chunk: u64) -> bool {
+        let (word, bit) = place(chunk);
+        self.held(chunk) || self.given.get(word).is_some_and(|w| w >> bit & 1 == 1)
+    }
+}
+
+impl Chunks {
+    fn hold(&mut self, flight: Arc<Flight>) {
+        let span = flight.span();
+        for number in span.chunks() {
+            let len = span.end.min((number + 1) * CHUNK) - number * CHUNK;
+            if let std::collections::btree_map::Entry::Vacant(slot) = self.held.entry(number) {
+                slot.insert(Held { flight: flight.clone(), len, given: 0, waiting: 0 });
+                self.bytes += len;
+            }
+        }
+    }
+
+    /// The answer, if every chunk has landed.
+    fn take(&mut self, need: Span, size: u64) -> Option<Slices> {
+        let mut slices = Slices::default();
+        for number in need.chunks() {
+            slices.push(self.held.get(&number)?.flight.chunk(number)?, inside(need, number));
+        }
+        self.give(need, size);
+        Some(slices)
+    }
+
+    /// The flights to wait for, each chunk of which now has one more read waiting.
+    fn wait(&mut self, need: Span) -> Vec<(u64, Arc<Flight>)> {
+        let held = self.held.range_mut(need.chunks());
+        held.map(|(number, held)| {
+            held.waiting += 1;
+            (*number, held.flight.clone())
+        })
+        .collect()
+    }
+
+    fn leave(&mut self, number: u64, flight: &Arc<Flight>) {
+        if let Some(held) = self.held.get_mut(&number)
+            && Arc::ptr_eq(&held.flight, flight)
+        {
+            held.waiting = held.waiting.saturating_sub(1);
+            self.settle(number);
+        }
+    }
+
+    /// Lets go of a chunk that the kernel has whole and no read waits for.
+    fn settle(&mut self, number: u64) {
+        let Some(held) = self.held.get(&number) else { return };
+        if held.waiting > 0 || u64::from(held.given.count_ones()) < held.len.div_ceil(PAGE) {
+            return;
+        }
+        self.remove(number);
+        let (word, bit) = place(number);
+        if self.given.len() <= word {
+            self.given.resize(word + 1, 0);
+        }
+        if let Some(word) = self.given.get_mut(word) {
+            *word |= 1 << bit;
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Held> {
+        let held = self.held.remove(&number)?;
+        self.bytes -= held.len;
+        held.flight.release(number);
+        Some(held)
+    }
+
+    /// Forgets chunks that will not land, so that a read that comes now tries anew.
+    fn drop_failed(&mut self, need: Span) {
+        let failed = |held: &Held, n: u64| held.flight.is_over() && held.flight.chunk(n).is_none();
+        let range = self.held.range(need.chunks());
+        let gone: Vec<u64> = range.filter(|(n, h)| failed(h, **n)).map(|(n, _)| *n).collect();
+        for number in gone {
+            self.remove(number);
+        }
+    }
+
+    /// Notes that the kernel has the pages of `need`.
+    fn give(&mut self, need: Span, size: u64) {
+        for (number, held) in self.held.range_mut(need.chunks()) {
+            let start = number * CHUNK;
+            let pages = held.len.div_ceil(PAGE);
+            let first = need.start.saturating_sub(start) / PAGE;
+            // A page counts once its last byte was given.
+            let last = if need.end == size { pages } else { (need.end - start) / PAGE };
+            for page in first..last.min(pages) {
+                held.given |= 1 << page;
+            }
+        }
+        for number in need.chunks() {
+            self.settle(number);
+        }
+    }
+
+    /// Lets go of landed chunks that nobody waits for: those partly used first, then those
+    /// furthest ahead.
+    fn reclaim(&mut self, bytes: u64) -> (u64, Vec<Held>) {
+        let idle = |n: u64, held: &Held| held.waiting == 0 && held.flight.chunk(n).is_some();
+        let landed = self.held.iter().filter(|(n, held)| idle(**n, held));
+        let mut order: Vec<(bool, u64)> = landed.map(|(n, held)| (held.given == 0, *n)).collect();
+        order.sort_by_key(|(fresh, number)| (*fresh, std::cmp::Reverse(*number)));
+        let mut freed = 0;
+        let mut dropped = Vec::new();
+        for (_, number) in order {
+            if freed >= bytes {
+                break;
+            }
+            if let Some(held) = self.remove(number) {
+                freed += held.len;
+                dropped.push(held);
+            }
+        }
+        (freed, dropped)
+    }
+}
+
+fn place(chunk: u64) -> (usize, u64) {
+    (usize::try_from(chunk / 64).unwrap_or(usize::MAX), chunk % 64)
+}
+
+/// The part of chunk `number` that `need` asks for.
+fn inside(need: Span, number: u64) -> std::ops::Range<usize> {
+    let start = number * CHUNK;
+    let cut = |offset: u64| usize::try_from(offset.saturating_sub(start).min(CHUNK)).unwrap_or(0);
+    cut(need.start)..cut(need.end)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
