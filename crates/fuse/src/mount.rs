@@ -122,6 +122,26 @@ pub fn detach(path: &Path) -> io::Result<()> {
     umount2(path, libc::MNT_DETACH)
 }
 
+/// Mounts fusectl in its usual place if it is not there, so that connections can be aborted
+/// and their waiting requests counted. systemd does so at boot; small machines do not.
+///
+/// # Errors
+/// Those of mount(2): EPERM without CAP_SYS_ADMIN, ENOENT without FUSE.
+pub fn mount_control() -> io::Result<()> {
+    let present = table::mount_at(Path::new(table::CONTROL))?;
+    if present.is_some_and(|entry| entry.kind == "fusectl") {
+        return Ok(());
+    }
+    let target = CString::new(table::CONTROL)?;
+    let kind = c"fusectl";
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC | libc::MS_RELATIME;
+    // SAFETY: three NUL-terminated strings that live for the call, and no data.
+    let result = unsafe {
+        libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, std::ptr::null())
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 fn umount2(path: &Path, flags: i32) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: a NUL-terminated string that lives for the call.

@@ -103,7 +103,7 @@ pub struct Connection {
 }
 
 /// Where fusectl is mounted by convention.
-const CONTROL: &str = "/sys/fs/fuse/connections";
+pub(super) const CONTROL: &str = "/sys/fs/fuse/connections";
 
 impl Connection {
     fn control(self, file: &str) -> PathBuf {
