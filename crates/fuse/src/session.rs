@@ -253,8 +253,9 @@ pub struct Control {
 }
 
 impl Control {
-    /// Makes the workers leave, without unmounting, and waits until none reads any more.
-    /// Requests that were read can still be answered.
+    /// Makes the workers leave, without unmounting, and waits until none reads any more (called
+    /// by a handler, it does not wait for the worker it runs on). Requests that were read can
+    /// still be answered.
     pub fn stop(&self) {
         self.crew.dismiss();
     }

@@ -38,18 +38,20 @@ impl Crew {
 
     /// Makes the calling thread a member until the value is dropped.
     pub(crate) fn join(&self) -> Member<'_> {
-        // SAFETY: no arguments, cannot fail.
-        let thread = unsafe { libc::gettid() };
+        unblock_wake_signal();
+        let thread = own_id();
         self.lock().push(thread);
         Member { crew: self, thread }
     }
 
-    /// Tells every member to leave, and waits until all have.
+    /// Tells every member to leave, and waits until all have; except for the caller, which
+    /// leaves when it comes to it.
     pub(crate) fn dismiss(&self) {
         self.dismissed.store(true, Ordering::SeqCst);
+        let own = own_id();
         let mut threads = self.lock();
-        while !threads.is_empty() {
-            for thread in threads.iter() {
+        while threads.iter().any(|thread| *thread != own) {
+            for thread in threads.iter().filter(|thread| **thread != own) {
                 // SAFETY: plain integers. The thread exists: it cannot leave while we hold the
                 // lock; and the signal's handler is in place.
                 unsafe {
@@ -84,6 +86,24 @@ impl Drop for Member<'_> {
 /// A real-time signal that neither the C library nor the Rust runtimes use.
 fn wake_signal() -> libc::c_int {
     libc::SIGRTMIN() + 7
+}
+
+fn own_id() -> libc::pid_t {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::gettid() }
+}
+
+/// Programs that wait for signals in one place block them everywhere else, and threads inherit
+/// that: a worker must not.
+fn unblock_wake_signal() {
+    // SAFETY: a zeroed signal set is valid, and all pointers live for the calls, which cannot
+    // fail for a signal number that exists.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, wake_signal());
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+    }
 }
 
 extern "C" fn ignore(_signal: libc::c_int) {}

@@ -4,7 +4,7 @@ use fuse::{Control, Device, Handler, InitState, Reply, Request, Running, Session
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
 pub(crate) const STATFS: u32 = 17;
@@ -40,6 +40,14 @@ pub(crate) fn pair() -> (Kernel, Device) {
         (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1]))
     };
     (Kernel(kernel.into()), Device::from_fd(device))
+}
+
+/// Sets a device to non-blocking mode, as an event loop that had it before may have left it.
+pub(crate) fn set_nonblocking(device: &Device) {
+    let fd = device.as_fd().as_raw_fd();
+    // SAFETY: an open descriptor and integers.
+    let result = unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_RDWR | libc::O_NONBLOCK) };
+    assert_eq!(result, 0);
 }
 
 impl Kernel {

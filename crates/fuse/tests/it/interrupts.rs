@@ -76,13 +76,13 @@ fn a_read_by_an_unknown_caller_is_let_go_after_two_seconds_and_nothing_else_is()
     kernel.send(STATFS, 26, &[]);
     kernel.read(28, 0);
     let _held: Vec<_> = (0..2).map(|_| replies.recv_timeout(PATIENCE).unwrap()).collect();
+    let begun = now();
     kernel.interrupt(26);
     kernel.interrupt(28);
-    let begun = now();
     let answer = kernel.answer();
     let waited = begun.elapsed();
     assert_eq!((answer.error, answer.unique), (-libc::EINTR, 28));
-    assert!(waited >= Duration::from_millis(1900), "let go after {waited:?}");
+    assert!(waited >= Duration::from_secs(2), "let go after {waited:?}");
     assert_eq!(control.in_flight(), 1);
 }
 
@@ -108,24 +108,26 @@ fn waiting(mount: &Mounted, program: &str, arguments: &[&str]) -> Child {
     child
 }
 
-/// How long a killed child takes to be gone.
-fn time_to_die(mut child: Child) -> Duration {
+/// How long a killed child takes to be gone. One that stays is let go, to fail the test.
+fn time_to_die(mount: &Mounted, mut child: Child) -> Duration {
+    let (gone, news) = channel();
     let begun = now();
     child.kill().unwrap();
-    child.wait().unwrap();
-    begun.elapsed()
+    let watch = std::thread::spawn(move || {
+        child.wait().unwrap();
+        gone.send(begun.elapsed()).unwrap();
+    });
+    let took = news.recv_timeout(PATIENCE);
+    mount.fs.release_held();
+    watch.join().unwrap();
+    took.expect("the killed program is gone within 10 s")
 }
 
 /// Kills 20 waiting programs. The machine may be busy, so two stragglers are forgiven.
 fn check_killed(workload: Workload, program: &str, arguments: &[&str]) {
     let mount = Mounted::new(workload);
-    let mut times: Vec<_> = (0..20)
-        .map(|_| {
-            let took = time_to_die(waiting(&mount, program, arguments));
-            mount.fs.release_held();
-            took
-        })
-        .collect();
+    let mut times: Vec<_> =
+        (0..20).map(|_| time_to_die(&mount, waiting(&mount, program, arguments))).collect();
     times.sort();
     println!("{program}: median {:?}, worst {:?}", times[10], times[19]);
     assert!(times[17] < Duration::from_millis(50), "{times:?}");
@@ -155,7 +157,7 @@ fn a_kill_that_follows_a_harmless_signal_is_noticed() {
     // SAFETY: plain integers.
     unsafe { libc::kill(child.id().cast_signed(), libc::SIGUSR1) };
     await_killable(child.id());
-    let took = time_to_die(child);
+    let took = time_to_die(&mount, child);
     assert!(took < Duration::from_millis(500), "{took:?}");
 }
 

@@ -2,10 +2,11 @@
 
 use crate::fake::{self, Answer, FORGET, STATFS};
 use fuse::{
-    Attr, Delivery, DirBuf, DirFormat, Dirent, Ended, Entry, Features, HandshakeError, Op,
+    Attr, Control, Delivery, DirBuf, DirFormat, Dirent, Ended, Entry, Features, HandshakeError, Op,
     OpenMode, Opened, Reply, Session, Statfs, Timespec, Wanted,
 };
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 fn words(words: &[u32]) -> Vec<u8> {
@@ -251,4 +252,53 @@ fn the_session_ends_when_the_other_side_does() {
     let (running, _) = fake::serve(device, 3, |_, reply| reply.ok());
     drop(kernel);
     assert!(matches!(running.wait(), Ended::Unmounted));
+}
+
+#[test]
+fn a_device_in_non_blocking_mode_is_waited_for() {
+    let (kernel, device) = fake::pair();
+    fake::set_nonblocking(&device);
+    let (running, control) = fake::serve(device, 2, |_, reply| reply.ok());
+    for unique in [102, 104, 106] {
+        kernel.send(STATFS, unique, &[]);
+        assert_eq!(kernel.answer().unique, unique);
+    }
+    control.stop();
+    assert!(matches!(running.wait(), Ended::Stopped));
+}
+
+#[test]
+fn workers_can_be_stopped_where_all_signals_are_blocked() {
+    let blocked = std::thread::spawn(|| {
+        // SAFETY: a zeroed set is valid and lives for the calls.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
+        }
+        let (kernel, device) = fake::pair();
+        let (running, control) = fake::serve(device, 2, |_, reply| reply.ok());
+        kernel.send(STATFS, 108, &[]);
+        assert_eq!(kernel.answer().unique, 108);
+        control.stop();
+        running.wait()
+    });
+    assert!(matches!(blocked.join().unwrap(), Ended::Stopped));
+}
+
+#[test]
+fn a_handler_may_stop_its_own_session() {
+    let (kernel, device) = fake::pair();
+    let own: Arc<OnceLock<Control>> = Arc::default();
+    let seen = own.clone();
+    let (running, control) = fake::serve(device, 2, move |_, reply| {
+        if let Some(control) = seen.get() {
+            control.stop();
+        }
+        reply.ok();
+    });
+    let _ = own.set(control);
+    kernel.send(STATFS, 110, &[]);
+    assert_eq!(kernel.answer().unique, 110);
+    assert!(matches!(running.wait(), Ended::Stopped));
 }

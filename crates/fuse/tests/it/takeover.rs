@@ -5,7 +5,9 @@ use fuse::{Features, InitState, ResendError, Session, Wanted};
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Reads the stuck file in another thread, past the page cache.
 fn reader(point: &Point) -> JoinHandle<io::Result<Vec<u8>>> {
@@ -67,7 +69,12 @@ fn an_interrupt_sent_before_the_takeover_still_frees_the_killed() {
     session.resend().unwrap();
     let second = Memory::new(Workload::HoldReads);
     let _running = start(session, &second);
-    assert!(!child.wait().unwrap().success());
+    let (gone, news) = channel();
+    let watch = std::thread::spawn(move || gone.send(child.wait().unwrap()).unwrap());
+    let status = news.recv_timeout(Duration::from_secs(10));
+    second.release_held();
+    watch.join().unwrap();
+    assert!(!status.expect("the killed program is gone within 10 s").success());
     drop(point);
 }
 
