@@ -19,8 +19,8 @@ pub(crate) struct Snapshot {
     facts: Box<[Arc<Fact>]>,
     /// When the first page was asked for.
     pub(crate) fetched: Time,
-    // Memory it stands for; given back with it.
-    _lease: Option<Lease>,
+    /// The memory it takes; given back with it. None when it is not kept.
+    lease: Option<Lease>,
 }
 
 impl Snapshot {
@@ -30,7 +30,12 @@ impl Snapshot {
         let rank = |fact: &Fact| fact.kind == Kind::File;
         facts.sort_by(|a, b| (&a.name, rank(a)).cmp(&(&b.name, rank(b))));
         facts.dedup_by(|later, kept| later.name == kept.name);
-        Self { facts: facts.into(), fetched, _lease: lease }
+        Self { facts: facts.into(), fetched, lease }
+    }
+
+    /// What it takes of the budget, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lease.as_ref().map_or(0, Lease::bytes)
     }
 
     /// The names in order.

@@ -32,10 +32,7 @@ impl Tag {
         if sum.len() != 32 {
             return None;
         }
-        let tag = Self::Sum(
-            u128::from_str_radix(sum, 16).ok()?.to_be_bytes(),
-            parts.parse().ok()?,
-        );
+        let tag = Self::Sum(u128::from_str_radix(sum, 16).ok()?.to_be_bytes(), parts.parse().ok()?);
         // Another spelling of the same number is another tag to the store.
         (tag.etag()?.as_str() == text).then_some(tag)
     }

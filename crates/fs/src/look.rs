@@ -1,0 +1,180 @@
+//! Looking at names: lookup and getattr.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use object::{Result as StoreResult, Time};
+
+use crate::attr::{Attr, HandleId, Kind, Lookup, NodeId, ROOT};
+use crate::errno::Errno;
+use crate::fact::Fact;
+use crate::filesystem::{Fs, Shared};
+use crate::names;
+use crate::probe::{Found, probe};
+use crate::tree::{Known, Tree, Trust};
+use crate::ttl::GRANT;
+
+/// What a look at the store showed of a name, and when.
+#[derive(Clone)]
+pub(crate) struct Sight {
+    fact: Option<Arc<Fact>>,
+    seen: Time,
+}
+
+impl Fs {
+    /// What `name` in the directory `parent` stands for. Counts one lookup when it is found.
+    ///
+    /// # Errors
+    /// [`Errno::Invalid`] and [`Errno::NameTooLong`] for a name no key can have;
+    /// [`Errno::NotDirectory`]; [`Errno::Stale`] for a parent that is not known;
+    /// [`Errno::Access`] and [`Errno::Io`] when the store does not say.
+    pub async fn lookup(&self, parent: NodeId, name: &[u8]) -> Result<Lookup, Errno> {
+        let name = names::component(name)?;
+        let shared = &self.shared;
+        if let Some(known) = shared.recall(parent, name)? {
+            return Ok(known);
+        }
+        let sight = shared.look("lookup", parent, name).await?;
+        let mut tree = shared.tree();
+        let now = shared.clock.now();
+        match shared.learn(&mut tree, parent, name, &sight) {
+            Some(id) => {
+                let entry = shared.entry(&mut tree, id, now).ok_or(Errno::Stale)?;
+                Ok(Lookup::Found(entry))
+            }
+            None => {
+                let ttl = shared.policy.absent_left(sight.seen, now).unwrap_or_default();
+                Ok(Lookup::Absent { ttl })
+            }
+        }
+    }
+
+    /// The attributes of `node`, and how long the kernel may show them without asking. An open
+    /// file's are those of the version that was opened, whatever its name stands for by now.
+    ///
+    /// # Errors
+    /// [`Errno::Stale`] for a node that is not known, or whose name stands for something else;
+    /// [`Errno::NotFound`] when it stands for nothing; [`Errno::Access`] and [`Errno::Io`] when
+    /// the store does not say.
+    pub async fn getattr(
+        &self,
+        node: NodeId,
+        handle: Option<HandleId>,
+    ) -> Result<(Attr, Duration), Errno> {
+        let shared = &self.shared;
+        let Some((parent, name)) = shared.must_look(node, handle)? else {
+            return shared.own_attr(node);
+        };
+        let sight = shared.look("getattr", parent, &name).await?;
+        let found = shared.learn(&mut shared.tree(), parent, &name, &sight);
+        match found {
+            Some(id) if id == node => shared.own_attr(node),
+            Some(_) => Err(Errno::Stale),
+            None => Err(Errno::NotFound),
+        }
+    }
+}
+
+impl Shared {
+    /// The answer to a lookup, when memory has it.
+    fn recall(&self, parent: NodeId, name: &str) -> Result<Option<Lookup>, Errno> {
+        let mut tree = self.tree();
+        let now = self.clock.now();
+        match tree.node(parent).ok_or(Errno::Stale)?.fact.kind {
+            Kind::Directory => {}
+            Kind::File => return Err(Errno::NotDirectory),
+        }
+        Ok(match tree.know(parent, name, now, Trust::Shown) {
+            Known::Present(fact, seen) => {
+                let id = tree.admit(parent, &fact, seen).ok_or(Errno::Stale)?;
+                self.entry(&mut tree, id, now).map(Lookup::Found)
+            }
+            Known::Absent(ttl) => Some(Lookup::Absent { ttl }),
+            Known::Unknown => None,
+        })
+    }
+
+    /// The name to look at before the attributes of `node` may be shown; `None` when what is
+    /// known will do.
+    fn must_look(
+        &self,
+        id: NodeId,
+        handle: Option<HandleId>,
+    ) -> Result<Option<(NodeId, Box<str>)>, Errno> {
+        let tree = self.tree();
+        let node = tree.node(id).ok_or(Errno::Stale)?;
+        let (parent, name) = (node.parent, &node.fact.name);
+        if id == ROOT || handle.is_some() || node.is_open() || !tree.is_current(id) {
+            return Ok(None);
+        }
+        match tree.know(parent, name, self.clock.now(), Trust::Shown) {
+            Known::Present(fact, _) if fact.same_version(&node.fact) => Ok(None),
+            Known::Present(..) => Err(Errno::Stale),
+            Known::Absent(_) => Err(Errno::NotFound),
+            Known::Unknown => Ok(Some((parent, name.clone()))),
+        }
+    }
+
+    fn own_attr(&self, id: NodeId) -> Result<(Attr, Duration), Errno> {
+        let tree = self.tree();
+        let node = tree.node(id).ok_or(Errno::Stale)?;
+        let ttl = tree.ttl(id, self.clock.now());
+        Ok((self.attr(id, node), ttl))
+    }
+
+    /// Asks the store for `name` in `parent`, with all who ask at the same time.
+    pub(crate) async fn look(
+        self: &Arc<Self>,
+        operation: &'static str,
+        parent: NodeId,
+        name: &str,
+    ) -> Result<Sight, Errno> {
+        let path = names::join(&self.tree().key(parent), name)?;
+        let now = self.clock.now();
+        // An open in minimal mode must not be answered by a question asked long before it.
+        let age = if self.policy.opens_look() { GRANT } else { Duration::MAX };
+        let (shared, asked) = (self.clone(), path.clone());
+        let flight = self.looks.join((parent, name.into()), (now, age), || {
+            async move { shared.ask(&asked, now).await }.boxed()
+        });
+        flight.await.map_err(|error| Errno::of(error.kind()).report(operation, &path, &error))
+    }
+
+    async fn ask(&self, path: &str, asked: Time) -> StoreResult<Sight> {
+        let found = probe(&*self.store, path).await?;
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        let fact = match found {
+            Found::Directory => Some(Fact::directory(name)),
+            Found::File(meta) => Some(Fact::file(name, &meta, self.listed(&meta))),
+            Found::Nothing => None,
+        };
+        // What minimal mode trusts for 100 ms has to be counted from the answer, or a store that
+        // takes as long would be asked again by each call of one open.
+        let seen = if self.policy.opens_look() { self.clock.now() } else { asked };
+        Ok(Sight { fact, seen })
+    }
+
+    /// Takes into the tree what was seen of a name, and answers the node it stands for.
+    pub(crate) fn learn(
+        &self,
+        tree: &mut Tree,
+        parent: NodeId,
+        name: &str,
+        sight: &Sight,
+    ) -> Option<NodeId> {
+        match &sight.fact {
+            Some(fact) => {
+                let id = tree.admit(parent, fact, sight.seen)?;
+                if self.policy.opens_look() && fact.kind == Kind::File {
+                    tree.grant(id, self.clock.now());
+                }
+                Some(id)
+            }
+            None => {
+                tree.vanish(parent, name, sight.seen);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Opening and reading files.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use object::{Error, ErrorKind, Key, Meta, StorageState};
+
+use crate::attr::{HandleId, Kind, NodeId, OpenMode, OpenOptions, Opened};
+use crate::errno::Errno;
+use crate::fact::{Fact, Tag};
+use crate::filesystem::{Fs, Shared};
+use crate::handles::OpenFile;
+use crate::probe::{Found, probe};
+use crate::reader::Slices;
+use crate::tree::{Known, Trust};
+
+/// What is known before a file is opened.
+enum Standing {
+    /// The node is what its name stands for.
+    Current,
+    /// The store has to be asked.
+    Unknown { parent: NodeId, name: Box<str> },
+}
+
+impl Fs {
+    /// Opens the file `node` for reading.
+    ///
+    /// # Errors
+    /// [`Errno::Stale`] when its name stands for another version, which a lookup then finds;
+    /// [`Errno::NotFound`] when it stands for nothing; [`Errno::IsDirectory`];
+    /// [`Errno::Access`] for an archived object; [`Errno::ReadOnly`] or [`Errno::NotPermitted`]
+    /// for writing; [`Errno::Invalid`] for synchronous writes; [`Errno::Io`].
+    pub async fn open(&self, node: NodeId, options: OpenOptions) -> Result<Opened, Errno> {
+        let shared = &self.shared;
+        if options.write || options.truncate {
+            let refused =
+                if shared.config.read_only { Errno::ReadOnly } else { Errno::NotPermitted };
+            return Err(refused);
+        }
+        if options.sync {
+            return Err(Errno::Invalid);
+        }
+        if let Standing::Unknown { parent, name } = shared.standing(node, options.direct)? {
+            let sight = shared.look("open", parent, &name).await?;
+            let mut tree = shared.tree();
+            match shared.learn(&mut tree, parent, &name, &sight) {
+                Some(id) if id == node => tree.use_grant(id, shared.clock.now()),
+                Some(_) => return Err(Errno::Stale),
+                None => return Err(Errno::NotFound),
+            };
+        }
+        shared.make_readable(node).await?;
+        let reader = shared.reader_of(node).ok_or(Errno::Stale)?;
+        shared.tree().open_file(node);
+        let handle = shared.handles.lock().open_file(node, || reader);
+        let mode = match options.direct {
+            true => OpenMode::Direct,
+            false => OpenMode::Cached { keep: true },
+        };
+        Ok(Opened { handle, mode })
+    }
+
+    /// At most `len` bytes of an open file from `offset`, fewer only at its end. Reads of one
+    /// file do not wait for each other.
+    ///
+    /// # Errors
+    /// [`Errno::BadHandle`]; [`Errno::Stale`] when the store no longer has the version that was
+    /// opened; [`Errno::Access`]; [`Errno::Io`].
+    pub async fn read(&self, handle: HandleId, offset: u64, len: u32) -> Result<Slices, Errno> {
+        let shared = &self.shared;
+        let file = shared.handles.lock().file(handle).ok_or(Errno::BadHandle)?;
+        let mut answer = file.reader.read(offset, len).await;
+        if let Err(error) = &answer
+            && error.kind() == ErrorKind::Changed
+            && let Some(corrected) = shared.correct(&file).await
+        {
+            answer = corrected.reader.read(offset, len).await;
+        }
+        match answer {
+            Ok(slices) => {
+                if !slices.is_empty() && !file.served.swap(true, Ordering::Relaxed) {
+                    shared.tree().mark_served(file.node);
+                }
+                Ok(slices)
+            }
+            Err(error) => Err(shared.read_failed(&file, &error)),
+        }
+    }
+}
+
+impl Shared {
+    fn standing(&self, id: NodeId, fresh: bool) -> Result<Standing, Errno> {
+        let mut tree = self.tree();
+        let now = self.clock.now();
+        let node = tree.node(id).ok_or(Errno::Stale)?;
+        if node.fact.kind == Kind::Directory {
+            return Err(Errno::IsDirectory);
+        }
+        let (parent, name, own) = (node.parent, node.fact.name.clone(), node.fact.clone());
+        let current = tree.is_current(id);
+        if self.policy.opens_look() {
+            return match current && tree.use_grant(id, now) {
+                true => Ok(Standing::Current),
+                false => Ok(Standing::Unknown { parent, name }),
+            };
+        }
+        match tree.know(parent, &name, now, Trust::Opened) {
+            _ if fresh => Ok(Standing::Unknown { parent, name }),
+            Known::Present(fact, _) if current && fact.same_version(&own) => Ok(Standing::Current),
+            Known::Present(..) => Err(Errno::Stale),
+            Known::Absent(_) => Err(Errno::NotFound),
+            Known::Unknown => Ok(Standing::Unknown { parent, name }),
+        }
+    }
+
+    /// Finds out by HEAD what a listing left open of `node`: whether an archived object was
+    /// restored, and its entity tag where listings are not to be trusted with that.
+    async fn make_readable(&self, node: NodeId) -> Result<(), Errno> {
+        let (fact, key) = {
+            let tree = self.tree();
+            (tree.node(node).ok_or(Errno::Stale)?.fact.clone(), tree.key(node))
+        };
+        match (fact.storage, &fact.tag) {
+            (StorageState::Archived, _) => return Err(Errno::Access),
+            (StorageState::Online, Tag::Sum(..) | Tag::Text(_)) => return Ok(()),
+            (StorageState::Unknown, _) | (_, Tag::Unconfirmed) => {}
+        }
+        let meta = self.head(&key).await.map_err(|error| {
+            let errno = Errno::of(error.kind());
+            if errno == Errno::NotFound {
+                self.tree().mark_gone(node);
+            }
+            errno.report("open", &key, &error)
+        })?;
+        let confirmed = Fact::file(&fact.name, &meta, Tag::of(&meta.version.etag));
+        if !fact.same_version(&confirmed) {
+            self.tree().mark_gone(node);
+            return Err(Errno::Stale);
+        }
+        if meta.storage != StorageState::Online {
+            return Err(Errno::Access);
+        }
+        self.tree().repoint(node, confirmed);
+        Ok(())
+    }
+
+    async fn head(&self, key: &str) -> object::Result<Meta> {
+        let key = Key::new(key).map_err(|bad| Error::new(ErrorKind::Invalid, bad.to_string()))?;
+        self.store.head(&key).await
+    }
+
+    /// After a store refused the version of `file`: the file to read instead, when it is the same
+    /// version and only a listing had shown another entity tag for it.
+    async fn correct(&self, file: &OpenFile) -> Option<OpenFile> {
+        let refused = file.reader.version();
+        // One asks, the others find the new reader.
+        let _turn = self.correcting.lock().await;
+        let now_open = self.handles.lock().reopened(file)?;
+        if !Arc::ptr_eq(&now_open.reader, &file.reader) {
+            return Some(now_open);
+        }
+        let fact = {
+            let tree = self.tree();
+            // Once the kernel has pages of a node, the node's bytes are settled.
+            tree.node(file.node).filter(|node| !node.is_served())?.fact.clone()
+        };
+        let key = refused.key.as_str();
+        let meta = self.head(key).await.ok()?;
+        let alike = meta.version.size == fact.size && meta.modified == fact.modified();
+        if !alike || meta.version.etag == refused.etag {
+            return None;
+        }
+        // A listing that still shows the refused tag is wrong; one that shows the new one was
+        // just older than a change within the same second.
+        match probe(&*self.store, key).await.ok()? {
+            Found::File(listed) if listed.version.etag == refused.etag => {}
+            _ => return None,
+        }
+        self.distrust_listed_tags();
+        let confirmed = Fact::file(&fact.name, &meta, Tag::of(&meta.version.etag));
+        self.tree().repoint(file.node, confirmed);
+        let reader = self.reader_of(file.node)?;
+        let mut handles = self.handles.lock();
+        handles.replace_reader(file.node, reader);
+        handles.reopened(file)
+    }
+
+    fn read_failed(&self, file: &OpenFile, error: &Error) -> Errno {
+        let errno = Errno::of_read(error.kind());
+        if errno == Errno::Stale {
+            self.tree().mark_gone(file.node);
+        }
+        errno.report("read", file.reader.version().key.as_str(), error)
+    }
+}

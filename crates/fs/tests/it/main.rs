@@ -1,0 +1,14 @@
+//! The file system over a store in memory, without a kernel: what it answers, and what each
+//! answer costs in requests.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod counts;
+mod identity;
+mod listing;
+mod memory;
+
+mod mount;
+mod names;
+mod refusals;
+mod successor;
