@@ -1,0 +1,191 @@
+//! The daemon's body: from a configuration to a served mount.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use fs::Fs;
+use fuse::{Ended, Features, Running, Session, Wanted};
+use object::{BLOCK, Budget, Clock};
+use s3::{Identity, Preflight, S3};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::adapter::Adapter;
+use crate::flags::{Access, Config, Ttl};
+use crate::roles::{Mounted, Ready};
+
+/// Memory that a daemon takes beside the buffers, in bytes: code, connections, names of a usual
+/// mount.
+const OVERHEAD: u64 = 40 << 20;
+/// The most bytes fetched ahead of one stream. More does not make one stream faster: measured,
+/// see `docs/benchmarks.md`.
+const WINDOW: u64 = 48 << 20;
+/// An object up to this size that is opened at its end first is fetched whole.
+const WHOLE: u64 = 256 << 20;
+/// Names remembered at most; each takes up to 300 bytes.
+const NAMES: usize = 1_000_000;
+/// Threads that move bytes from sockets to buffers, at most. They never wait.
+const RUNTIME_THREADS: usize = 4;
+/// The kernel's read-ahead, in KiB: as much as one request can carry.
+const READ_AHEAD_KIB: u32 = 1024;
+
+/// Asks the store, has the directory mounted by `ready`, and serves it until it is unmounted.
+///
+/// # Errors
+/// The store cannot be used, or the directory cannot be mounted or served.
+pub fn serve(config: Config, ready: Ready) -> anyhow::Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let runtime = runtime(cores)?;
+    let clock = Clock::start();
+    let (store, preflight) = runtime.block_on(S3::connect(
+        store_config(&config),
+        clock.clone(),
+        &config.source.prefix,
+    ))?;
+    // An identity that may not even list what it mounts is told so now, not by an empty folder.
+    preflight.listing.as_ref().map_err(Clone::clone)?;
+    let store = Arc::new(store);
+    let budget = Budget::new(memory(&config));
+    let files = Fs::new(store.clone(), budget, clock.clone(), view(&config, &clock));
+
+    let mounted = ready.mount()?;
+    let running = start(&config, mounted, files, &runtime, cores)?;
+    announce(&config, &preflight);
+    ready.serving(Some(&preflight.region))?;
+    let ended = running.wait();
+    tracing::info!(stats = ?store.stats(), "what it cost");
+    match ended {
+        Ended::Unmounted | Ended::Stopped => Ok(()),
+        Ended::Failed(error) => Err(error).context("the kernel can no longer be heard"),
+    }
+}
+
+fn runtime(cores: usize) -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, RUNTIME_THREADS))
+        .thread_name("runtime")
+        .enable_all()
+        .build()
+        .context("the threads for the network cannot be started")
+}
+
+/// Answers INIT and starts the threads that serve the mount.
+fn start(
+    config: &Config,
+    mounted: Mounted,
+    files: Arc<Fs>,
+    runtime: &Runtime,
+    cores: usize,
+) -> anyhow::Result<Running> {
+    let session = Session::handshake(mounted.device, &wanted(config))
+        .context("the kernel did not agree to serve the mount")?;
+    if let Err(error) = mounted.connection.set_read_ahead(READ_AHEAD_KIB) {
+        tracing::info!("the kernel's read-ahead stays as it is: {error}");
+    }
+    let owner = (config.view.access == Access::OwnerAndRoot).then(|| rustix::process::getuid());
+    let adapter = Adapter::new(files, runtime.handle().clone(), owner.map(|uid| uid.as_raw()));
+    // A worker never waits for anything but the kernel, so more of them than cores only get in
+    // each other's way.
+    let workers = config.limits.max_threads.min(cores.max(2));
+    let Some(workers) = NonZeroUsize::new(workers) else { bail!("no thread to serve with") };
+    session.start(workers, Arc::new(adapter)).context("the threads to serve with cannot be started")
+}
+
+fn announce(config: &Config, preflight: &Preflight) {
+    for note in &config.notes {
+        tracing::info!("{note}");
+    }
+    tracing::info!(
+        region = preflight.region,
+        read_only = config.view.read_only,
+        memory = config.limits.memory_target,
+        part = part(config),
+        endpoint = preflight.endpoint,
+        "{} is served at {}",
+        config.subject(),
+        config.directory.display(),
+    );
+}
+
+/// Bytes for data in flight: the memory target less what the daemon takes otherwise, and room for
+/// two parts in any case.
+fn memory(config: &Config) -> u64 {
+    config.limits.memory_target.saturating_sub(OVERHEAD).max(2 * part(config))
+}
+
+/// The read part size on the grid of blocks, at most an eighth of the memory above 8 MiB.
+fn part(config: &Config) -> u64 {
+    let limits = &config.limits;
+    let largest = (limits.memory_target / 8).max(8 * BLOCK);
+    (limits.read_part_size.min(largest) / BLOCK).max(1) * BLOCK
+}
+
+fn store_config(config: &Config) -> s3::Config {
+    let source = &config.source;
+    let identity = match source.anonymous {
+        true => Identity::Anonymous,
+        false => Identity::Chain { profile: source.profile.clone() },
+    };
+    s3::Config {
+        region: source.region.clone(),
+        endpoint_url: source.endpoint_url.clone(),
+        force_path_style: source.force_path_style,
+        identity,
+        ca_bundle: source.ca_bundle.clone(),
+        max_attempts: source.max_attempts,
+        read_deadline: config.limits.read_deadline,
+        part_size: part(config),
+        ..s3::Config::new(source.bucket.clone())
+    }
+}
+
+fn view(config: &Config, clock: &Clock) -> fs::Config {
+    let view = &config.view;
+    let memory = memory(config);
+    fs::Config {
+        prefix: config.source.prefix.clone(),
+        read_only: view.read_only,
+        uid: view.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
+        gid: view.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
+        dir_mode: bits(view.dir_mode),
+        file_mode: bits(view.file_mode),
+        ttl: ttl(view.metadata_ttl),
+        negative_ttl: view.negative_ttl.map(ttl),
+        mounted: clock.now(),
+        names_max: NAMES,
+        limits: fs::reader::Limits {
+            part: part(config),
+            window: WINDOW.min(memory / 2),
+            whole: WHOLE.min(memory / 4),
+            deadline: config.limits.read_deadline,
+        },
+    }
+}
+
+fn bits(mode: u32) -> u16 {
+    u16::try_from(mode & 0o777).unwrap_or(0)
+}
+
+fn ttl(ttl: Ttl) -> fs::Ttl {
+    match ttl {
+        Ttl::Minimal => fs::Ttl::Minimal,
+        Ttl::For(time) => fs::Ttl::For(time),
+        Ttl::Indefinite => fs::Ttl::Indefinite,
+    }
+}
+
+fn wanted(config: &Config) -> Wanted {
+    let masked = config.masked;
+    let mut wanted = Wanted::default();
+    for (masked, feature) in [
+        (masked.passthrough, Features::PASSTHROUGH),
+        (masked.resend, Features::RESEND),
+        (masked.readdirplus, Features::READDIRPLUS),
+        (masked.large_requests, Features::LARGE_REQUESTS),
+    ] {
+        if masked {
+            wanted.features = wanted.features.without(feature);
+        }
+    }
+    wanted
+}
