@@ -48,7 +48,6 @@ impl S3Host for Domain {
     }
 }
 
-
 /// The checks between signature and operation.
 pub(crate) struct Gate {
     pub(crate) anonymous: bool,

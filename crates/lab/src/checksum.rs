@@ -184,7 +184,11 @@ pub(crate) fn multipart_etag(parts: &[Digests]) -> String {
 
 /// The checksum of an object made of `parts`: of the whole where `composite` is false
 /// (CRCs only), else of the parts' checksums. None where a part lacks `algorithm`.
-pub(crate) fn multipart(parts: &[Digests], algorithm: Algorithm, composite: bool) -> Option<Checksum> {
+pub(crate) fn multipart(
+    parts: &[Digests],
+    algorithm: Algorithm,
+    composite: bool,
+) -> Option<Checksum> {
     if composite {
         let mut sum = Sum::new(algorithm);
         for part in parts {

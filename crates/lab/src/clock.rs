@@ -3,7 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The time of day, cut to milliseconds as listings show it.
-#[allow(clippy::disallowed_methods, reason = "a server stamps what it stores; nothing here is replayed")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a server stamps what it stores; nothing here is replayed"
+)]
 pub(crate) fn now() -> SystemTime {
     to_millis(SystemTime::now())
 }

@@ -127,7 +127,8 @@ async fn respond(state: &State, request: Request<Incoming>) -> Result<Value, Ref
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, BODY_MAX).collect().await;
     let body = body.map_err(|error| Refusal::Body(error.to_string()))?.to_bytes();
-    let (first, rest) = parts.uri.path()[1..].split_once('/').unwrap_or((&parts.uri.path()[1..], ""));
+    let (first, rest) =
+        parts.uri.path()[1..].split_once('/').unwrap_or((&parts.uri.path()[1..], ""));
     match (&parts.method, first, rest) {
         (&Method::GET, "counters", "") => written(state.tally.snapshot()),
         (&Method::POST, "reset", "") => {

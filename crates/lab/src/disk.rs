@@ -27,7 +27,6 @@ use crate::clock;
 use crate::draft::DraftFile;
 use crate::object::{Content, Details, Object};
 
-
 /// The lab's own corner of a bucket's directory.
 const CORNER: &str = ".lab";
 
@@ -267,11 +266,14 @@ impl Disk {
     /// The path that spells `key` itself, where one can.
     fn spelled(&self, bucket: &str, key: &str) -> Option<PathBuf> {
         let plain = |part: &str| {
-            !part.is_empty() && part != "." && part != ".." && part.len() <= 255 && !part.contains('\0')
+            !part.is_empty()
+                && part != "."
+                && part != ".."
+                && part.len() <= 255
+                && !part.contains('\0')
         };
-        let fits = key.len() <= 2048
-            && key.split('/').all(plain)
-            && key.split('/').next() != Some(CORNER);
+        let fits =
+            key.len() <= 2048 && key.split('/').all(plain) && key.split('/').next() != Some(CORNER);
         fits.then(|| self.root.join(bucket).join(key))
     }
 }

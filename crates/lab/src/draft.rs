@@ -88,7 +88,8 @@ fn body_error(error: impl Into<StdError>) -> s3s::S3Error {
     match error.into().downcast::<s3s::S3Error>() {
         Ok(error) => *error,
         Err(error) => {
-            let mut answer = s3_error!(IncompleteBody, "The request body could not be read: {error}");
+            let mut answer =
+                s3_error!(IncompleteBody, "The request body could not be read: {error}");
             answer.set_source(error);
             answer
         }

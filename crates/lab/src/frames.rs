@@ -103,7 +103,8 @@ impl Source {
             }
             Self::File { file, at, pending } => {
                 let read = pending.get_or_insert_with(|| read_at(file.clone(), *at, limit));
-                let frame = ready!(Pin::new(read).poll(cx)).unwrap_or_else(|e| Err(io::Error::other(e)));
+                let frame =
+                    ready!(Pin::new(read).poll(cx)).unwrap_or_else(|e| Err(io::Error::other(e)));
                 *pending = None;
                 Poll::Ready(frame.inspect(|frame| *at += frame.len() as u64))
             }

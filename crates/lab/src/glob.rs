@@ -5,7 +5,8 @@ mod tests;
 
 /// Whether `pattern` covers all of `text`.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     // Where to resume when a literal fails: after the last star, one character further on.
     let mut retry: Option<(usize, usize)> = None;

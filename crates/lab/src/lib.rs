@@ -246,7 +246,12 @@ impl Lab {
     }
 
     /// Sets the state of an archived object's restored copy; None is "not restored".
-    pub fn set_restore(&self, bucket: &str, key: &str, restore: Option<Restore>) -> Result<(), Error> {
+    pub fn set_restore(
+        &self,
+        bucket: &str,
+        key: &str,
+        restore: Option<Restore>,
+    ) -> Result<(), Error> {
         self.state.restore(bucket, key, restore)
     }
 }

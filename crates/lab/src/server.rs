@@ -79,7 +79,8 @@ impl Server {
         let script = Arc::new(Mutex::new(Script::default()));
         let wire = Wire::new(transport, script.clone());
         let server = self.clone();
-        let service = service_fn(move |request| server.clone().answer(number, script.clone(), request));
+        let service =
+            service_fn(move |request| server.clone().answer(number, script.clone(), request));
         let served = hyper::server::conn::http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(1 << 20)
@@ -100,9 +101,8 @@ impl Server {
         let range = request.headers().get(http::header::RANGE);
         let range = range.and_then(|range| range.to_str().ok()).map(str::to_owned);
         let exchange = self.state.log.begin(connection, range);
-        let mut request = request.map(|body| {
-            s3s::Body::http_body_unsync(Counted { body, exchange: exchange.clone() })
-        });
+        let mut request = request
+            .map(|body| s3s::Body::http_body_unsync(Counted { body, exchange: exchange.clone() }));
         request.extensions_mut().insert(exchange.clone());
         let response = self.service.call(request).await.map_err(|error| {
             tracing::error!(?error, "s3s");

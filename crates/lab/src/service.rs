@@ -29,7 +29,10 @@ fn answer<T>(output: S3Result<T>) -> S3Result<S3Response<T>> {
 
 #[async_trait::async_trait]
 impl S3 for Service {
-    async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+    async fn list_buckets(
+        &self,
+        _: S3Request<ListBucketsInput>,
+    ) -> S3Result<S3Response<ListBucketsOutput>> {
         answer(Ok(self.buckets()))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::Error;
 use crate::checksum::Algorithm;
 use crate::clock;
 use crate::counters::Tally;
@@ -12,7 +13,6 @@ use crate::log::Log;
 use crate::object::{Details, Object, Restore};
 use crate::rules::Rules;
 use crate::store::{Precondition, Store};
-use crate::Error;
 
 /// The lab behind its listeners.
 #[derive(Debug)]
@@ -73,7 +73,12 @@ impl State {
     }
 
     /// Sets the state of an archived object's restored copy.
-    pub(crate) fn restore(&self, bucket: &str, key: &str, restore: Option<Restore>) -> Result<(), Error> {
+    pub(crate) fn restore(
+        &self,
+        bucket: &str,
+        key: &str,
+        restore: Option<Restore>,
+    ) -> Result<(), Error> {
         Ok(self.store.describe(bucket, key, |details| details.restore = restore)?)
     }
 

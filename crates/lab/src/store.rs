@@ -74,7 +74,11 @@ impl Store {
     }
 
     /// Runs `look` on a bucket under the read lock.
-    pub(crate) fn with_bucket<T>(&self, name: &str, look: impl FnOnce(&Bucket) -> T) -> S3Result<T> {
+    pub(crate) fn with_bucket<T>(
+        &self,
+        name: &str,
+        look: impl FnOnce(&Bucket) -> T,
+    ) -> S3Result<T> {
         self.read().get(name).map(look).ok_or_else(|| no_such_bucket(name))
     }
 
@@ -128,7 +132,11 @@ impl Store {
     }
 
     /// An object and a file that surely holds this version's bytes, where it is in a file.
-    pub(crate) fn open(&self, bucket: &str, key: &str) -> S3Result<(Arc<Object>, Option<Arc<File>>)> {
+    pub(crate) fn open(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> S3Result<(Arc<Object>, Option<Arc<File>>)> {
         loop {
             let object = self.get(bucket, key)?;
             let Content::File(path) = &object.content else { return Ok((object, None)) };
@@ -179,11 +187,11 @@ impl Store {
         let mut buckets = self.write();
         let objects = &mut buckets.get_mut(bucket).ok_or_else(|| no_such_bucket(bucket))?.objects;
         check(condition, objects.get(key).map(Arc::as_ref))?;
-        let (size, etag, checksum) = (received.size(), received.etag.clone(), received.checksum.clone());
+        let (size, etag, checksum) =
+            (received.size(), received.etag.clone(), received.checksum.clone());
         let modified = clock::now();
-        let describe = |content| {
-            Object::stored(content, size, modified, etag, checksum).with_details(details)
-        };
+        let describe =
+            |content| Object::stored(content, size, modified, etag, checksum).with_details(details);
         let object = match (&self.disk, received.into_parts()) {
             (Some(disk), (segments, Some(draft))) if segments.is_empty() => {
                 let old = objects.get(key).map(|object| &object.content);
@@ -275,10 +283,7 @@ fn check(condition: &Precondition, current: Option<&Object>) -> S3Result<()> {
 
 /// The error of a condition that does not hold.
 pub(crate) fn precondition_failed() -> s3s::S3Error {
-    s3_error!(
-        PreconditionFailed,
-        "At least one of the pre-conditions you specified did not hold"
-    )
+    s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold")
 }
 
 /// The error of an unknown bucket.

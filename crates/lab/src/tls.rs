@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -28,7 +30,8 @@ pub(crate) fn acceptor(names: &[&str]) -> Result<(TlsAcceptor, String), Error> {
     let mut server = CertificateParams::new(subjects)?;
     server.distinguished_name.push(DnType::CommonName, "mount-s3 lab");
     let certificate = server.signed_by(&key, &authority)?;
-    let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(|why| Error::Key(why.into()))?;
+    let private =
+        PrivateKeyDer::try_from(key.serialize_der()).map_err(|why| Error::Key(why.into()))?;
 
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?

@@ -35,7 +35,8 @@ impl Upload {
         }
         for (index, part) in wanted.iter().enumerate() {
             let number = part.part_number.unwrap_or(0);
-            let missing = || s3_error!(InvalidPart, "Part {number} was not found or has another ETag.");
+            let missing =
+                || s3_error!(InvalidPart, "Part {number} was not found or has another ETag.");
             let (_, stored) = self.parts.get(&number).ok_or_else(missing)?;
             if part.e_tag.as_ref().is_some_and(|etag| etag.value() != stored.digests.etag()) {
                 return Err(missing());

@@ -125,7 +125,9 @@ impl Script {
     fn advance(&mut self, buffers: &[IoSlice<'_>], length: usize) {
         match self.phase {
             Phase::Idle => {}
-            Phase::Body { written } => self.phase = Phase::Body { written: written + length as u64 },
+            Phase::Body { written } => {
+                self.phase = Phase::Body { written: written + length as u64 }
+            }
             Phase::Head { matched } => match head_length(matched, buffers) {
                 Some(head) if length >= head => {
                     self.phase = Phase::Body { written: (length - head) as u64 };

@@ -14,10 +14,16 @@ fn known_answers() {
     let found = digests(b"123456789");
     assert_eq!(found.value(Algorithm::Crc32), Some(&0xcbf4_3926_u32.to_be_bytes()[..]));
     assert_eq!(found.value(Algorithm::Crc32c), Some(&0xe306_9283_u32.to_be_bytes()[..]));
-    assert_eq!(found.value(Algorithm::Crc64Nvme), Some(&0xae8b_1486_0a79_9888_u64.to_be_bytes()[..]));
+    assert_eq!(
+        found.value(Algorithm::Crc64Nvme),
+        Some(&0xae8b_1486_0a79_9888_u64.to_be_bytes()[..])
+    );
     let abc = digests(b"abc");
     assert_eq!(abc.etag(), "900150983cd24fb0d6963f7d28e17f72");
-    assert_eq!(hex(abc.value(Algorithm::Sha1).unwrap()), "a9993e364706816aba3e25717850c26c9cd0d89d");
+    assert_eq!(
+        hex(abc.value(Algorithm::Sha1).unwrap()),
+        "a9993e364706816aba3e25717850c26c9cd0d89d"
+    );
 }
 
 proptest! {

@@ -33,7 +33,8 @@ fn exceptions_and_other_operations_are_left_alone() {
 
 #[test]
 fn a_rule_reads_as_short_json() {
-    let rule: Rule = serde_json::from_str(r#"{"operation":"GetObject","fault":"slow_down"}"#).unwrap();
+    let rule: Rule =
+        serde_json::from_str(r#"{"operation":"GetObject","fault":"slow_down"}"#).unwrap();
     assert_eq!(rule, Rule::new("GetObject", Fault::SlowDown));
     let text = r#"{"key":"*.jar","which":{"share":{"probability":0.5,"seed":1}},"fault":{"latency":{"ms":20}}}"#;
     let rule: Rule = serde_json::from_str(text).unwrap();

@@ -54,8 +54,10 @@ impl Service {
     }
 
     pub(super) fn location(&self, bucket: &str) -> S3Result<GetBucketLocationOutput> {
-        let constraint = (self.region != CLASSIC).then(|| BucketLocationConstraint::from(self.region.clone()));
-        self.store.with_bucket(bucket, |_| GetBucketLocationOutput { location_constraint: constraint })
+        let constraint =
+            (self.region != CLASSIC).then(|| BucketLocationConstraint::from(self.region.clone()));
+        self.store
+            .with_bucket(bucket, |_| GetBucketLocationOutput { location_constraint: constraint })
     }
 }
 

@@ -106,8 +106,11 @@ impl Service {
 
     pub(super) fn list_v1(&self, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
         let max_keys = page_length(input.max_keys)?;
-        let style =
-            Style { url: is_url(input.encoding_type.as_ref())?, with_owner: true, with_restore: false };
+        let style = Style {
+            url: is_url(input.encoding_type.as_ref())?,
+            with_owner: true,
+            with_restore: false,
+        };
         let prefix = input.prefix.as_deref().unwrap_or_default();
         let delimiter = input.delimiter.as_deref().unwrap_or_default();
         let after = match input.marker.as_deref() {
@@ -118,7 +121,8 @@ impl Service {
             }
             Some(marker) => After::Key(marker.to_owned()),
         };
-        let query = Query { prefix, delimiter, after, limit: usize::try_from(max_keys).unwrap_or(0) };
+        let query =
+            Query { prefix, delimiter, after, limit: usize::try_from(max_keys).unwrap_or(0) };
         let page = self.page(&input.bucket, &query, &style)?;
         let next_marker = match &page.next {
             Some(After::Key(text) | After::Prefix(text)) => Some(style.text(text)),
@@ -150,7 +154,9 @@ impl Service {
                         written.contents.push(style.object(key, Arc::as_ref(object)));
                     }
                     Line::CommonPrefix(prefix) => {
-                        written.common_prefixes.push(CommonPrefix { prefix: Some(style.text(prefix)) });
+                        written
+                            .common_prefixes
+                            .push(CommonPrefix { prefix: Some(style.text(prefix)) });
                     }
                 }
             }
@@ -162,9 +168,10 @@ impl Service {
 fn page_length(max_keys: Option<i32>) -> S3Result<i32> {
     match max_keys {
         None => Ok(PAGE_MAX),
-        Some(keys) if keys < 0 => {
-            Err(s3_error!(InvalidArgument, "Argument maxKeys must be an integer between 0 and 2147483647"))
-        }
+        Some(keys) if keys < 0 => Err(s3_error!(
+            InvalidArgument,
+            "Argument maxKeys must be an integer between 0 and 2147483647"
+        )),
         Some(keys) => Ok(keys.min(PAGE_MAX)),
     }
 }

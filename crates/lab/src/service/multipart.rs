@@ -49,8 +49,13 @@ impl Service {
             storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
             restore: None,
         };
-        let upload =
-            Upload { initiated: clock::now(), details, algorithm, composite, parts: Default::default() };
+        let upload = Upload {
+            initiated: clock::now(),
+            details,
+            algorithm,
+            composite,
+            parts: Default::default(),
+        };
         let id = self.store.upload_id();
         self.store.with_uploads(&input.bucket, |uploads| {
             uploads.insert((input.key.clone(), id.clone()), upload);
@@ -98,7 +103,10 @@ impl Service {
         })
     }
 
-    pub(super) async fn copy_part(&self, input: UploadPartCopyInput) -> S3Result<UploadPartCopyOutput> {
+    pub(super) async fn copy_part(
+        &self,
+        input: UploadPartCopyInput,
+    ) -> S3Result<UploadPartCopyOutput> {
         let place = (input.bucket.as_str(), input.key.as_str(), input.upload_id.as_str());
         let algorithm = self.upload_algorithm(place, input.part_number)?;
         let (from_bucket, from_key) = source(&input.copy_source)?;
@@ -116,7 +124,12 @@ impl Service {
                 Ok(range @ Range::Int { last: Some(last), .. }) if last < object.size => {
                     range.check(object.size)?
                 }
-                _ => return Err(s3_error!(InvalidArgument, "The x-amz-copy-source-range is not valid")),
+                _ => {
+                    return Err(s3_error!(
+                        InvalidArgument,
+                        "The x-amz-copy-source-range is not valid"
+                    ));
+                }
             },
         };
         let draft = self.store.draft(&input.bucket, range.end - range.start)?;
@@ -156,7 +169,8 @@ impl Service {
         part: Body,
     ) -> S3Result<()> {
         self.store.with_uploads(bucket, |uploads| {
-            let upload = uploads.get_mut(&(key.to_owned(), id.to_owned())).ok_or_else(no_such_upload)?;
+            let upload =
+                uploads.get_mut(&(key.to_owned(), id.to_owned())).ok_or_else(no_such_upload)?;
             upload.parts.insert(number, (clock::now(), part));
             Ok(())
         })
@@ -183,7 +197,8 @@ impl Service {
             (Algorithm::Sha1, input.checksum_sha1),
             (Algorithm::Sha256, input.checksum_sha256),
         ];
-        let condition = Precondition { if_match: input.if_match, if_none_match: input.if_none_match };
+        let condition =
+            Precondition { if_match: input.if_match, if_none_match: input.if_none_match };
         let wanted = input.multipart_upload.and_then(|list| list.parts).unwrap_or_default();
         self.store.check_condition((&input.bucket, &input.key), &condition)?;
         let id = (input.key.clone(), input.upload_id);
@@ -194,13 +209,18 @@ impl Service {
             for (algorithm, claim) in claims {
                 let stored = outcome.1.as_ref().filter(|sum| sum.algorithm == algorithm);
                 if claim.is_some_and(|claim| stored.is_none_or(|sum| sum.value != claim)) {
-                    return Err(s3_error!(BadDigest, "The {} of the object is another.", algorithm.name()));
+                    return Err(s3_error!(
+                        BadDigest,
+                        "The {} of the object is another.",
+                        algorithm.name()
+                    ));
                 }
             }
             Ok((uploads.remove(&id).ok_or_else(no_such_upload)?, outcome))
         })?;
         let joined = tokio::task::spawn_blocking(move || upload.join(&wanted, outcome)).await;
-        let (received, details) = joined.map_err(std::io::Error::other).flatten().map_err(internal)?;
+        let (received, details) =
+            joined.map_err(std::io::Error::other).flatten().map_err(internal)?;
         let place = (input.bucket.as_str(), input.key.as_str());
         let object = self.store.publish(place, received, details, &condition)?;
         let sums = Sums::from(object.checksum());
@@ -242,7 +262,12 @@ impl Service {
                 ..Default::default()
             };
             let after = (std::ops::Bound::Excluded(marker), std::ops::Bound::Unbounded);
-            upload.parts.range(after).map(line).take(usize::try_from(limit).unwrap_or(0) + 1).collect()
+            upload
+                .parts
+                .range(after)
+                .map(line)
+                .take(usize::try_from(limit).unwrap_or(0) + 1)
+                .collect()
         })?;
         let is_truncated = parts.len() > usize::try_from(limit).unwrap_or(0);
         if is_truncated {

@@ -62,7 +62,10 @@ impl Service {
         })
     }
 
-    pub(super) fn head_one(&self, input: &HeadObjectInput) -> S3Result<S3Response<HeadObjectOutput>> {
+    pub(super) fn head_one(
+        &self,
+        input: &HeadObjectInput,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
         let found = self.store.get(&input.bucket, &input.key);
         let object = found.map_err(|error| self.veiled(error, &input.bucket))?;
         let conditions = Conditions {
@@ -73,7 +76,8 @@ impl Service {
         };
         conditions.check(&object)?;
         let (range, content_range) = selected(input.range, object.size)?;
-        let mut output = described(&object, input.checksum_mode.is_some() && content_range.is_none());
+        let mut output =
+            described(&object, input.checksum_mode.is_some() && content_range.is_none());
         output.content_length = i64::try_from(range.end - range.start).ok();
         let mut response = S3Response::new(output);
         if content_range.is_some() {
@@ -86,7 +90,11 @@ impl Service {
     /// Without the right to list the bucket, S3 does not say that a key is missing.
     fn veiled(&self, error: S3Error, bucket: &str) -> S3Error {
         let missing = *error.code() == s3s::S3ErrorCode::NoSuchKey;
-        if missing && self.rules.denies("ListObjectsV2", bucket, "") { access_denied() } else { error }
+        if missing && self.rules.denies("ListObjectsV2", bucket, "") {
+            access_denied()
+        } else {
+            error
+        }
     }
 }
 
@@ -129,7 +137,9 @@ fn described(object: &Object, with_checksum: bool) -> HeadObjectOutput {
         content_disposition: details.content_disposition,
         content_encoding: details.content_encoding,
         content_language: details.content_language,
-        content_type: Some(details.content_type.unwrap_or_else(|| "binary/octet-stream".to_owned())),
+        content_type: Some(
+            details.content_type.unwrap_or_else(|| "binary/octet-stream".to_owned()),
+        ),
         e_tag: Some(ETag::Strong(object.etag())),
         last_modified: Some(object.modified.into()),
         metadata: (!details.metadata.is_empty())

@@ -62,7 +62,10 @@ impl Claims {
             }
         }
         if self.content_md5.is_some_and(|claim| claim != part.digests.content_md5()) {
-            return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
+            return Err(s3_error!(
+                BadDigest,
+                "The Content-MD5 you specified did not match what we received."
+            ));
         }
         for (algorithm, claim) in self.values {
             if part.digests.checksum(algorithm).is_none_or(|sum| sum.value != claim) {
@@ -105,7 +108,10 @@ impl From<Option<&Checksum>> for Sums {
 }
 
 impl Service {
-    pub(super) async fn put(&self, mut request: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
+    pub(super) async fn put(
+        &self,
+        mut request: S3Request<PutObjectInput>,
+    ) -> S3Result<PutObjectOutput> {
         let body = request.input.body.take();
         let claims = Claims::of(
             &request,
@@ -126,7 +132,8 @@ impl Service {
             storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
             restore: None,
         };
-        let condition = Precondition { if_match: input.if_match, if_none_match: input.if_none_match };
+        let condition =
+            Precondition { if_match: input.if_match, if_none_match: input.if_none_match };
         let received = Received::whole(part, kept);
         let place = (input.bucket.as_str(), input.key.as_str());
         let object = self.store.publish(place, received, details, &condition)?;
@@ -181,13 +188,10 @@ impl Service {
         if replaces {
             details.content_type = input.content_type;
             details.metadata = input.metadata.unwrap_or_default().into_iter().collect();
-        } else if (from_bucket, from_key) == (&input.bucket, &input.key) && input.storage_class.is_none() {
-            return Err(s3_error!(
-                InvalidRequest,
-                "This copy request is illegal because it is trying to copy an object to itself without \
-                 changing the object's metadata, storage class, website redirect location or encryption \
-                 attributes."
-            ));
+        } else if (from_bucket, from_key) == (&input.bucket, &input.key)
+            && input.storage_class.is_none()
+        {
+            return Err(copy_to_itself());
         }
         details.storage_class = input.storage_class.map(|class| class.as_str().to_owned());
         details.restore = None;
@@ -207,7 +211,12 @@ impl Service {
             let part = draft.receive(frames, &wanted).await?;
             let kept = wanted.first().copied().unwrap_or(Algorithm::Crc64Nvme);
             let place = (input.bucket.as_str(), input.key.as_str());
-            self.store.publish(place, Received::whole(part, kept), details, &Precondition::default())?
+            self.store.publish(
+                place,
+                Received::whole(part, kept),
+                details,
+                &Precondition::default(),
+            )?
         };
         let sums = Sums::from(copied.checksum());
         let result = CopyObjectResult {
@@ -233,7 +242,9 @@ impl Service {
                 self.store.delete(&input.bucket, &object.key)
             };
             match outcome {
-                Ok(_) => deleted.push(DeletedObject { key: Some(object.key), ..Default::default() }),
+                Ok(_) => {
+                    deleted.push(DeletedObject { key: Some(object.key), ..Default::default() })
+                }
                 Err(error) => errors.push(Error {
                     code: Some(error.code().as_str().to_owned()),
                     key: Some(object.key),
@@ -249,6 +260,14 @@ impl Service {
             ..Default::default()
         })
     }
+}
+
+fn copy_to_itself() -> s3s::S3Error {
+    s3_error!(
+        InvalidRequest,
+        "This copy request is illegal because it is trying to copy an object to itself without \
+         changing the object's metadata or storage class."
+    )
 }
 
 /// `Content-Encoding` without the transfer's own `aws-chunked`.

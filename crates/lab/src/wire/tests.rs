@@ -25,7 +25,8 @@ proptest! {
 
 #[test]
 fn a_cut_allows_the_head_and_the_body_up_to_it() {
-    let mut script = Script { phase: Phase::Head { matched: 0 }, expected: 10, ..Script::default() };
+    let mut script =
+        Script { phase: Phase::Head { matched: 0 }, expected: 10, ..Script::default() };
     script.cut = Some(Cut { at: 4, then: Then::Close });
     let buffers = [IoSlice::new(b"HTTP\r\n\r\n"), IoSlice::new(b"0123456789")];
     assert_eq!(script.allowance(&buffers), (12, 4));

@@ -130,7 +130,8 @@ async fn buckets_are_named_by_virtual_hosts_below_the_domain() {
     let get = Client::from_conf(s3).get_object().bucket("bucket").key("k");
     let signed = get.presigned(hour).await.unwrap();
     let path = signed.uri().strip_prefix("http://bucket.s3.lab.test").unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: bucket.s3.lab.test\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: bucket.s3.lab.test\r\nConnection: close\r\n\r\n");
     assert_eq!(raw(&lab, &request).await.status(), 200);
 }
 

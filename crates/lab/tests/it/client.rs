@@ -95,7 +95,8 @@ pub(crate) async fn raw(lab: &Lab, request: &str) -> Raw {
                 Err(error) => break Some(error.kind()),
             }
         };
-        let end = received.windows(4).position(|w| w == b"\r\n\r\n").map_or(received.len(), |at| at + 4);
+        let end =
+            received.windows(4).position(|w| w == b"\r\n\r\n").map_or(received.len(), |at| at + 4);
         let body = received.split_off(end);
         Raw { head: String::from_utf8(received).unwrap(), body, ended }
     };
@@ -104,5 +105,6 @@ pub(crate) async fn raw(lab: &Lab, request: &str) -> Raw {
 
 /// An unsigned GET of a path (and extra header lines), on a connection closed behind it.
 pub(crate) async fn get(lab: &Lab, path: &str, headers: &str) -> Raw {
-    raw(lab, &format!("GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n{headers}\r\n")).await
+    raw(lab, &format!("GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n{headers}\r\n"))
+        .await
 }

@@ -57,7 +57,8 @@ async fn everything_the_library_does_can_be_asked_for_over_http() {
 #[tokio::test]
 async fn rules_are_added_shown_and_taken_back_over_http() {
     let lab = lab().await;
-    let (_, answer) = ask(&lab, "POST", "/rules", r#"{"operation":"ListObjectsV2","fault":"slow_down"}"#).await;
+    let (_, answer) =
+        ask(&lab, "POST", "/rules", r#"{"operation":"ListObjectsV2","fault":"slow_down"}"#).await;
     let id = answer["ids"][0].clone();
     let list = client(&lab).list_objects_v2().bucket("bucket");
     assert_eq!(code(list.clone().send().await), "SlowDown");
@@ -65,7 +66,8 @@ async fn rules_are_added_shown_and_taken_back_over_http() {
     assert_eq!((rules[0]["covered"].clone(), rules[0]["fired"].clone()), (json!(1), json!(1)));
     assert_eq!(ask(&lab, "DELETE", &format!("/rules/{id}"), "").await.1["removed"], true);
     list.send().await.unwrap();
-    let two = serde_json::to_string(&[Rule::new("*", Fault::Deny), Rule::new("*", Fault::Stall)]).unwrap();
+    let two = serde_json::to_string(&[Rule::new("*", Fault::Deny), Rule::new("*", Fault::Stall)])
+        .unwrap();
     assert_eq!(ask(&lab, "POST", "/rules", two).await.1["ids"].as_array().unwrap().len(), 2);
     ask(&lab, "DELETE", "/rules", "").await;
     assert!(lab.rules().standing().is_empty());
@@ -95,7 +97,8 @@ async fn counters_are_exact_when_the_answer_has_been_read() {
     lab.put_synthetic("bucket", "k", 10_000_000, 1).unwrap();
     for round in 1..=50_u64 {
         let first = round * 1000;
-        let got = get(&lab, "/bucket/k", &format!("Range: bytes={first}-{}\r\n", first + 999_999)).await;
+        let got =
+            get(&lab, "/bucket/k", &format!("Range: bytes={first}-{}\r\n", first + 999_999)).await;
         assert_eq!(got.body.len(), 1_000_000);
         let seen = lab.counters().operation("GetObject");
         assert_eq!((seen.requests, seen.answered_2xx), (round, round));
@@ -103,7 +106,10 @@ async fn counters_are_exact_when_the_answer_has_been_read() {
         assert_eq!(lab.counters().connections, round);
     }
     let line = lab.log().pop().unwrap();
-    assert_eq!((line.operation.as_str(), line.bucket.as_str(), line.key.as_str()), ("GetObject", "bucket", "k"));
+    assert_eq!(
+        (line.operation.as_str(), line.bucket.as_str(), line.key.as_str()),
+        ("GetObject", "bucket", "k")
+    );
     assert_eq!((line.status, line.bytes_out), (206, 1_000_000));
     assert_eq!(line.range.as_deref(), Some("bytes=50000-1049999"));
     let missing = get(&lab, "/bucket/none", "").await;

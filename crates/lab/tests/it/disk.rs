@@ -37,7 +37,8 @@ async fn a_directory_of_plain_files_is_served_as_it_is() {
 async fn every_key_survives_a_restart_and_plain_ones_are_plain_files() {
     let directory = tempfile::tempdir().unwrap();
     let long = "x".repeat(300);
-    let odd = ["a", "a/b", "a//b", "a/", "/", "..", "../escape", ".", ".lab/meta/x", "ü\u{1}", &long];
+    let odd =
+        ["a", "a/b", "a//b", "a/", "/", "..", "../escape", ".", ".lab/meta/x", "ü\u{1}", &long];
     let first = lab_in(directory.path()).await;
     let s3 = client(&first);
     for key in odd {
@@ -60,7 +61,8 @@ async fn every_key_survives_a_restart_and_plain_ones_are_plain_files() {
     for key in ["a", "a/b", "a//b", "a/", &long] {
         assert_eq!(read(&second, key).await, key.as_bytes());
     }
-    let head = client(&second).head_object().bucket("bucket").key("plain/file.txt").send().await.unwrap();
+    let head =
+        client(&second).head_object().bucket("bucket").key("plain/file.txt").send().await.unwrap();
     assert_eq!(head.metadata().unwrap()["a"], "1");
     assert_eq!(head.content_type(), Some("text/plain"));
 }

@@ -37,7 +37,9 @@ async fn statuses_are_s3s() {
         assert_eq!(met.status(), status);
         assert!(String::from_utf8_lossy(&met.body).contains(&format!("<Code>{name}</Code>")));
         let id = met.header("x-amz-request-id").unwrap();
-        assert!(String::from_utf8_lossy(&met.body).contains(&format!("<RequestId>{id}</RequestId>")));
+        assert!(
+            String::from_utf8_lossy(&met.body).contains(&format!("<RequestId>{id}</RequestId>"))
+        );
     }
 }
 
@@ -70,7 +72,9 @@ async fn a_reset_is_a_reset() {
 
 #[tokio::test]
 async fn a_truncated_body_ends_early_and_orderly() {
-    for (at, length) in [(Some(1000), 1000), (Some(0), 0), (None, SIZE / 2), (Some(u64::MAX), SIZE - 1)] {
+    for (at, length) in
+        [(Some(1000), 1000), (Some(0), 0), (None, SIZE / 2), (Some(u64::MAX), SIZE - 1)]
+    {
         let met = under(Fault::Truncate { at }).await;
         assert_eq!((met.status(), met.ended), (206, None));
         assert_eq!(met.header("content-length"), Some("300000"));
@@ -152,7 +156,8 @@ async fn a_lost_answer_was_carried_out() {
     let lab = open_lab().await;
     let s3 = client(&lab);
     lab.rules().add(Rule::new("PutObject", Fault::AnswerLost).which(Which::Nth(1)));
-    let put = || s3.put_object().bucket("bucket").key("new").if_none_match("*").body(body(b"x")).send();
+    let put =
+        || s3.put_object().bucket("bucket").key("new").if_none_match("*").body(body(b"x")).send();
     assert!(put().await.is_err());
     assert_eq!(code(put().await), "PreconditionFailed");
     let put = lab.counters().operation("PutObject");
@@ -202,6 +207,9 @@ async fn faults_of_the_body_leave_answers_without_one_alone() {
     }
     let head = "HEAD /bucket/k HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
     let met = raw(&lab, head).await;
-    assert_eq!((met.status(), met.header("content-length"), met.ended), (200, Some("300000"), None));
+    assert_eq!(
+        (met.status(), met.header("content-length"), met.ended),
+        (200, Some("300000"), None)
+    );
     assert!(met.body.is_empty());
 }

@@ -43,7 +43,8 @@ fn model(case: &Case) -> Vec<String> {
     let lines: BTreeSet<String> = keys
         .map(|key| {
             let rest = &key[case.prefix.len()..];
-            match case.delimiter.and_then(|delimiter| Some(rest.find(delimiter)? + delimiter.len())) {
+            match case.delimiter.and_then(|delimiter| Some(rest.find(delimiter)? + delimiter.len()))
+            {
                 Some(end) => key[..case.prefix.len() + end].to_owned(),
                 None => key.clone(),
             }

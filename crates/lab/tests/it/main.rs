@@ -1,4 +1,9 @@
 //! The lab over the wire: the AWS SDK as client, and raw sockets where the SDK hides what counts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic is how a test fails, in its helpers too"
+)]
 
 mod access;
 mod client;

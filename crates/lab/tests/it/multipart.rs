@@ -31,10 +31,12 @@ async fn parts_become_one_object_with_s3s_etag_and_checksum() {
     let two = part(&s3, "k", &id, 2, b"tail").await;
     let one = part(&s3, "k", &id, 1, &vec![b'a'; PART]).await;
 
-    let listed = s3.list_parts().bucket("bucket").key("k").upload_id(&id).max_parts(1).send().await.unwrap();
+    let listed =
+        s3.list_parts().bucket("bucket").key("k").upload_id(&id).max_parts(1).send().await.unwrap();
     assert_eq!((listed.parts().len(), listed.is_truncated()), (1, Some(true)));
     let next = s3.list_parts().bucket("bucket").key("k").upload_id(&id);
-    let next = next.part_number_marker(listed.next_part_number_marker().unwrap()).send().await.unwrap();
+    let next =
+        next.part_number_marker(listed.next_part_number_marker().unwrap()).send().await.unwrap();
     assert_eq!(next.parts()[0].part_number(), Some(2));
     let uploads = s3.list_multipart_uploads().bucket("bucket").send().await.unwrap();
     assert_eq!(uploads.uploads()[0].upload_id(), Some(id.as_str()));
@@ -54,10 +56,13 @@ async fn parts_become_one_object_with_s3s_etag_and_checksum() {
     let bytes = got.body.collect().await.unwrap().into_bytes();
     assert_eq!(bytes.len(), PART + 4);
     assert!(bytes.ends_with(b"aatail"));
-    let across = s3.get_object().bucket("bucket").key("k").range(format!("bytes={}-{}", PART - 2, PART + 1));
+    let across =
+        s3.get_object().bucket("bucket").key("k").range(format!("bytes={}-{}", PART - 2, PART + 1));
     let across = across.send().await.unwrap().body.collect().await.unwrap().to_vec();
     assert_eq!(across, b"aata");
-    assert!(s3.list_multipart_uploads().bucket("bucket").send().await.unwrap().uploads().is_empty());
+    assert!(
+        s3.list_multipart_uploads().bucket("bucket").send().await.unwrap().uploads().is_empty()
+    );
 }
 
 #[tokio::test]
@@ -104,7 +109,8 @@ async fn an_aborted_upload_is_gone() {
     let abort = s3.abort_multipart_upload().bucket("bucket").key("k").upload_id(&id);
     abort.clone().send().await.unwrap();
     assert_eq!(code(abort.send().await), "NoSuchUpload");
-    let put = s3.upload_part().bucket("bucket").key("k").upload_id(&id).part_number(1).body(body(b"x"));
+    let put =
+        s3.upload_part().bucket("bucket").key("k").upload_id(&id).part_number(1).body(body(b"x"));
     assert_eq!(code(put.send().await), "NoSuchUpload");
 }
 
@@ -141,7 +147,8 @@ async fn a_composite_checksum_covers_the_parts_checksums() {
     let created = create.checksum_algorithm(ChecksumAlgorithm::Crc32C).send().await.unwrap();
     let id = created.upload_id.unwrap();
     let put = s3.upload_part().bucket("bucket").key("k").upload_id(&id).part_number(1);
-    let done = put.checksum_algorithm(ChecksumAlgorithm::Crc32C).body(body(b"x")).send().await.unwrap();
+    let done =
+        put.checksum_algorithm(ChecksumAlgorithm::Crc32C).body(body(b"x")).send().await.unwrap();
     let only = CompletedPart::builder()
         .part_number(1)
         .set_e_tag(done.e_tag)

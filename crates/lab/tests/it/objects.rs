@@ -144,7 +144,8 @@ async fn copies_keep_or_replace_what_is_said_about_an_object() {
     let s3 = client(&lab);
     let put = s3.put_object().bucket("bucket").key("from/ü").body(body(b"bytes"));
     let etag = put.metadata("a", "1").send().await.unwrap().e_tag.unwrap();
-    let copy = |to: &str| s3.copy_object().copy_source("bucket/from%2F%C3%BC").bucket("bucket").key(to);
+    let copy =
+        |to: &str| s3.copy_object().copy_source("bucket/from%2F%C3%BC").bucket("bucket").key(to);
     let copied = copy("to").send().await.unwrap();
     assert_eq!(copied.copy_object_result().unwrap().e_tag(), Some(etag.as_str()));
     let head = s3.head_object().bucket("bucket").key("to").send().await.unwrap();

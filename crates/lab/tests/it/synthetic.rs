@@ -39,7 +39,8 @@ async fn a_small_synthetic_object_has_a_true_checksum_and_a_large_one_none() {
     let s3 = client(&lab);
     lab.put_synthetic("bucket", "small", 3_000_000, 1).unwrap();
     lab.put_synthetic("bucket", "large", 1 << 30, 1).unwrap();
-    let get = |key: &str| s3.get_object().bucket("bucket").key(key).checksum_mode(ChecksumMode::Enabled);
+    let get =
+        |key: &str| s3.get_object().bucket("bucket").key(key).checksum_mode(ChecksumMode::Enabled);
     let got = get("small").send().await.unwrap();
     assert!(got.checksum_crc64_nvme().is_some());
     // The SDK fails here if the value is not that of the bytes.
@@ -55,7 +56,8 @@ async fn copies_of_synthetic_objects_are_their_sources_bytes() {
     let s3 = client(&lab);
     lab.put_synthetic("bucket", "from", 1 << 40, 9).unwrap();
     s3.copy_object().copy_source("bucket/from").bucket("bucket").key("to").send().await.unwrap();
-    let got = s3.get_object().bucket("bucket").key("to").range("bytes=1000-1999").send().await.unwrap();
+    let got =
+        s3.get_object().bucket("bucket").key("to").range("bytes=1000-1999").send().await.unwrap();
     let bytes = got.body.collect().await.unwrap().into_bytes();
     assert_eq!(synthetic::check("from", 9, 1000, &bytes), Ok(()));
 }
