@@ -1,0 +1,59 @@
+//! The environment, read once.
+
+use std::path::PathBuf;
+
+use crate::flags::Usage;
+
+/// What the environment says that concerns us. Credentials are not here: the S3 client's own
+/// chain reads them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`.
+    pub region: Option<String>,
+    /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`.
+    pub endpoint_url: Option<String>,
+    /// `AWS_PROFILE`.
+    pub profile: Option<String>,
+    /// `AWS_CA_BUNDLE`.
+    pub ca_bundle: Option<PathBuf>,
+    /// `AWS_MAX_ATTEMPTS`, as it stands.
+    pub max_attempts: Option<String>,
+    /// `MOUNTPOINT_LOG`.
+    pub log_filter: Option<String>,
+    /// `XDG_RUNTIME_DIR`: where a user other than root keeps what must not outlive the boot.
+    pub runtime_directory: Option<PathBuf>,
+    /// Which part of the program this process plays; absent in what the user starts.
+    pub role: Option<String>,
+}
+
+/// The variable that tells a process started by us its role.
+pub const ROLE: &str = "MOUNT_S3_ROLE";
+
+impl Environment {
+    /// Looks variables up by `variable`. Empty ones count as absent, as the AWS tools have it.
+    pub fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let get = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        Self {
+            region: get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")),
+            endpoint_url: get("AWS_ENDPOINT_URL_S3").or_else(|| get("AWS_ENDPOINT_URL")),
+            profile: get("AWS_PROFILE"),
+            ca_bundle: get("AWS_CA_BUNDLE").map(PathBuf::from),
+            max_attempts: get("AWS_MAX_ATTEMPTS"),
+            log_filter: get("MOUNTPOINT_LOG"),
+            runtime_directory: get("XDG_RUNTIME_DIR").map(PathBuf::from),
+            role: get(ROLE),
+        }
+    }
+
+    /// How often a request is tried at most; 10 unless `AWS_MAX_ATTEMPTS` says otherwise.
+    ///
+    /// # Errors
+    /// The variable holds no number from 1 up.
+    pub fn attempts(&self) -> Result<u32, Usage> {
+        match &self.max_attempts {
+            None => Ok(10),
+            Some(text) => crate::flags::units::count(text, 1)
+                .map_err(|why| Usage::BadVariable { name: "AWS_MAX_ATTEMPTS", why }),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Rows about the mount itself, what it remembers, how it runs and where it logs.
+
+use crate::flags::low::{LowArgs, Special};
+use crate::flags::table::{Flag, Group};
+use crate::flags::units::{count, mode, ttl};
+use crate::flags::value::{path, some, text};
+
+type Row = Flag<LowArgs>;
+
+/// The rows about the mount and its metadata.
+pub(super) static FLAGS: &[Row] = &[
+    Row::switch(Group::Mount, "read-only", "Mount read-only", |a| a.read_only = true)
+        .doc("Without it the mount shows as `rw`; writing itself comes with a later version."),
+    Row::switch(Group::Mount, "allow-other", "Let every user of the machine in", |a| {
+        a.allow_other = true;
+    })
+    .doc(
+        "Needed when Pods or services under other users read the mount. A user other than root \
+         needs the line `user_allow_other` in /etc/fuse.conf. Not together with --allow-root.",
+    ),
+    Row::switch(Group::Mount, "allow-root", "Let root in beside the mounting user", |a| {
+        a.allow_root = true;
+    }),
+    Row::value(Group::Mount, "uid", "ID", "Owner of everything in the mount", |a, v| {
+        some(&mut a.uid, text(v).and_then(|t| count(&t, 0)))
+    })
+    .doc("0 is taken, unlike by AWS's Mountpoint: it is what root's own mounts have anyway.")
+    .default("the mounting user"),
+    Row::value(Group::Mount, "gid", "ID", "Group of everything in the mount", |a, v| {
+        some(&mut a.gid, text(v).and_then(|t| count(&t, 0)))
+    })
+    .default("the mounting user's group"),
+    Row::value(Group::Mount, "dir-mode", "OCTAL", "Permissions of directories", |a, v| {
+        some(&mut a.dir_mode, text(v).and_then(|t| mode(&t)))
+    })
+    .default("0755"),
+    Row::value(Group::Mount, "file-mode", "OCTAL", "Permissions of files", |a, v| {
+        some(&mut a.file_mode, text(v).and_then(|t| mode(&t)))
+    })
+    .doc("0755 makes scripts in the bucket executable.")
+    .default("0644"),
+    Row::value(Group::Cache, "metadata-ttl", "TIME", "How long names are believed", |a, v| {
+        some(&mut a.metadata_ttl, text(v).and_then(|t| ttl(&t)))
+    })
+    .doc(
+        "Seconds (or 5m, 1h), `minimal` (every open asks S3) or `indefinite` (for objects that \
+         never change). 0 means `minimal`.",
+    )
+    .default("minimal"),
+    Row::value(
+        Group::Cache,
+        "negative-metadata-ttl",
+        "TIME",
+        "How long a missing name is believed missing",
+        |a, v| some(&mut a.negative_metadata_ttl, text(v).and_then(|t| ttl(&t))),
+    )
+    .doc("Takes what --metadata-ttl takes.")
+    .default("as --metadata-ttl; with `indefinite` a few seconds"),
+];
+
+/// The rows about running and logs.
+pub(super) static RUN: &[Row] = &[
+    Row::switch(Group::Run, "foreground", "Stay in the foreground, log to stderr", |a| {
+        a.foreground = true;
+    })
+    .short('f')
+    .doc("Ctrl-C unmounts. Without it the command returns as soon as the mount serves."),
+    Row::value(Group::Run, "log-directory", "DIR", "Write the log into this directory", |a, v| {
+        some(&mut a.log_directory, path(v))
+    })
+    .short('l')
+    .doc("Created if absent; one file per mount. MOUNTPOINT_LOG sets the filter.")
+    .default("syslog; stderr with --foreground"),
+    Row::switch(Group::Run, "debug", "Log more", |a| a.debug = true).short('d'),
+    Row::switch(Group::Run, "no-log", "Log nothing", |a| a.no_log = true)
+        .doc("Not together with --log-directory or --debug."),
+    Row::switch(Group::Run, "help", "Print help; -h prints less", |a| {
+        a.special = Some(Special::LongHelp);
+    })
+    .short('h'),
+    Row::switch(Group::Run, "version", "Print the version", |a| {
+        a.special = Some(Special::Version);
+    })
+    .short('V'),
+    Row::value(
+        Group::Run,
+        "mask-kernel-features",
+        "LIST",
+        "Do not use these kernel features: passthrough,resend,readdirplus,large-requests",
+        |a, v| {
+            let list = text(v)?;
+            a.mask_kernel_features.extend(list.split(',').map(|name| name.trim().to_owned()));
+            Ok(())
+        },
+    )
+    .hidden(),
+    Row::value(Group::Run, "generate", "WHAT", "Print the reference page (markdown)", |a, v| {
+        match text(v)?.as_str() {
+            "markdown" => {
+                a.special = Some(Special::Markdown);
+                Ok(())
+            }
+            other => Err(format!("`{other}` cannot be generated; `markdown` can")),
+        }
+    })
+    .hidden(),
+];

@@ -1,0 +1,67 @@
+//! What the store's failures mean to whoever typed the command.
+
+use object::{Error, ErrorKind};
+
+use super::Problem;
+use crate::flags::Config;
+
+/// `error` of the store, told about the mount that `config` asks for.
+pub(super) fn problem(error: &Error, config: &Config) -> Problem {
+    let source = &config.source;
+    let bucket = &source.bucket;
+    let what = format!("{} cannot be mounted at {}", config.subject(), config.directory.display());
+    let aws = match &source.endpoint_url {
+        Some(url) => format!("aws --endpoint-url {url}"),
+        None => "aws".to_owned(),
+    };
+    let address = match &source.endpoint_url {
+        Some(url) => url.clone(),
+        None => "the S3 endpoint of the region".to_owned(),
+    };
+    let (why, fix) = match error.kind() {
+        ErrorKind::NoSuchBucket | ErrorKind::NotFound => {
+            ("the bucket does not exist", format!("{aws} s3 ls shows your buckets"))
+        }
+        ErrorKind::Denied if source.anonymous => (
+            "access denied: the bucket does not let everybody in",
+            "drop --no-sign-request and give credentials".into(),
+        ),
+        ErrorKind::Denied => (
+            "access denied: this identity may not list the bucket",
+            format!(
+                "allow s3:ListBucket on arn:aws:s3:::{bucket} and s3:GetObject on \
+                 arn:aws:s3:::{bucket}/*; aws sts get-caller-identity tells who asks"
+            ),
+        ),
+        ErrorKind::Credentials => ("no valid credentials", credentials(config)),
+        ErrorKind::WrongRegion => (
+            "the bucket is in another region",
+            "drop --region (it is found out), or give the right one".into(),
+        ),
+        ErrorKind::Unreachable => (
+            "the endpoint cannot be reached",
+            format!("check name, port and network: curl -v {address}"),
+        ),
+        ErrorKind::Timeout => (
+            "the endpoint did not answer in time",
+            format!("check network and firewall: curl -v {address}"),
+        ),
+        ErrorKind::Throttled => ("the store asks to slow down", "try again in a minute".into()),
+        ErrorKind::Server => ("the store failed", "try again in a minute".into()),
+        ErrorKind::Corrupt | ErrorKind::Invalid => (
+            "the answer is not one of an S3 service, or the request was refused",
+            "check --endpoint-url; S3-compatible stores mostly need --force-path-style".into(),
+        ),
+        _ => ("the store refused", "run it again with --foreground --debug".into()),
+    };
+    Problem::new(what, format!("{why} ({error})"), fix)
+}
+
+fn credentials(config: &Config) -> String {
+    match &config.source.profile {
+        Some(profile) => format!("aws configure --profile {profile}; or give another --profile"),
+        None => "aws configure; or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or give \
+                 the machine a role; or --no-sign-request for a public bucket"
+            .into(),
+    }
+}
