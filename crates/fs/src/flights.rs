@@ -9,10 +9,13 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use object::Time;
 
+/// When a question was asked, and its answer to come.
+type Asked<T> = (Time, WeakShared<BoxFuture<'static, T>>);
+
 /// Questions that are out, by what they ask. A question is asked as long as anybody waits for
 /// its answer, and dropped with the last of them.
 pub(crate) struct Flights<K, T: Clone> {
-    under_way: Mutex<HashMap<K, (Time, WeakShared<BoxFuture<'static, T>>)>>,
+    under_way: Mutex<HashMap<K, Asked<T>>>,
 }
 
 impl<K: Eq + Hash, T: Clone> Flights<K, T> {

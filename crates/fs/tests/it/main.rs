@@ -8,6 +8,7 @@ mod identity;
 mod listing;
 mod memory;
 
+mod model;
 mod mount;
 mod names;
 mod refusals;
