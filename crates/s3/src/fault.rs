@@ -1,0 +1,158 @@
+//! What went wrong with one try, and what cures it.
+
+use std::error::Error as StdError;
+
+use object::{Error, ErrorKind};
+
+use crate::reply::{Reply, plain};
+
+/// What may help against a [`Fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cure {
+    /// Nothing: the store means it.
+    None,
+    /// Another try after a while.
+    Again,
+    /// Another try at once, on another connection.
+    Elsewhere,
+    /// Another try after a while, and fewer requests at once.
+    SlowDown,
+    /// Another try with newer credentials.
+    Renew,
+    /// Another try with the store's time.
+    SetClock,
+}
+
+/// Why one try failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    pub(crate) error: Error,
+    pub(crate) cure: Cure,
+}
+
+impl Fault {
+    /// A failure of the transport.
+    pub(crate) fn transport(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        cause: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { error: Error::caused(kind, message, None, cause), cure: Cure::Again }
+    }
+
+    /// An answer that cannot be right.
+    pub(crate) fn corrupt(message: impl Into<String>, reply: Option<&Reply>) -> Self {
+        let id = reply.and_then(|r| r.request_id.clone());
+        let error = Error::caused(ErrorKind::Corrupt, message, id, None);
+        Self { error, cure: Cure::Again }
+    }
+
+    /// A failure that no other try would cure.
+    pub(crate) fn last(error: Error) -> Self {
+        Self { error, cure: Cure::None }
+    }
+
+    /// No byte for too long.
+    pub(crate) fn stalled() -> Self {
+        let error = Error::new(ErrorKind::Timeout, "the connection made no progress");
+        Self { error, cure: Cure::Elsewhere }
+    }
+
+    /// What the store answered instead of a body: `reply`, and the XML that came with it.
+    pub(crate) fn answered(reply: &Reply, body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let complaint = Complaint {
+            status: reply.status,
+            code: element(&text, "Code"),
+            message: element(&text, "Message"),
+            region: reply.region.clone().or_else(|| element(&text, "Region")),
+            request_id: reply.request_id.clone().or_else(|| element(&text, "RequestId")),
+        };
+        complaint.fault()
+    }
+}
+
+/// A refusal or failure as the store tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub(crate) status: u16,
+    pub(crate) code: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) request_id: Option<String>,
+}
+
+impl Complaint {
+    /// The meaning of it. Codes are those of the S3 API reference, "List of error codes".
+    pub(crate) fn fault(self) -> Fault {
+        let (kind, cure) = self.meaning();
+        let what = match (&self.code, kind) {
+            (Some(code), _) => code.clone(),
+            (None, _) => format!("HTTP status {}", self.status),
+        };
+        let mut message = match kind {
+            ErrorKind::WrongRegion => match &self.region {
+                Some(region) => format!("the bucket is in region {region}"),
+                None => "the bucket is in another region".to_owned(),
+            },
+            _ => format!("the store answered {what}"),
+        };
+        if let Some(told) = &self.message {
+            message = format!("{message}: {}", told.trim_end_matches('.'));
+        }
+        Fault { error: Error::caused(kind, message, self.request_id, None), cure }
+    }
+
+    fn meaning(&self) -> (ErrorKind, Cure) {
+        match self.code.as_deref().unwrap_or_default() {
+            "NoSuchBucket" => (ErrorKind::NoSuchBucket, Cure::None),
+            "InvalidObjectState" => (ErrorKind::Archived, Cure::None),
+            "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "ExpiredTokenException" => {
+                (ErrorKind::Credentials, Cure::Renew)
+            }
+            "RequestTimeTooSkewed" => (ErrorKind::Credentials, Cure::SetClock),
+            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidSecurity" => {
+                (ErrorKind::Credentials, Cure::None)
+            }
+            "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException"
+                if self.region.is_some() || self.status / 100 == 3 =>
+            {
+                (ErrorKind::WrongRegion, Cure::None)
+            }
+            "SlowDown" | "RequestLimitExceeded" | "Throttling" | "ThrottlingException" => {
+                (ErrorKind::Throttled, Cure::SlowDown)
+            }
+            "InternalError" | "RequestTimeout" => (ErrorKind::Server, Cure::Again),
+            _ => self.meaning_of_status(),
+        }
+    }
+
+    fn meaning_of_status(&self) -> (ErrorKind, Cure) {
+        match self.status {
+            301 | 307 | 308 => (ErrorKind::WrongRegion, Cure::None),
+            401 | 403 => (ErrorKind::Denied, Cure::None),
+            404 => (ErrorKind::NotFound, Cure::None),
+            // The range lies outside the object, so it is not the size it was.
+            412 | 416 => (ErrorKind::Changed, Cure::None),
+            429 | 503 => (ErrorKind::Throttled, Cure::SlowDown),
+            408 | 425 | 500..=599 => (ErrorKind::Server, Cure::Again),
+            400..=499 => (ErrorKind::Invalid, Cure::None),
+            _ => (ErrorKind::Corrupt, Cure::Again),
+        }
+    }
+}
+
+/// The text of the first element `name` in an error document. Error documents are flat, so no
+/// tree is built, and their size is bounded by whoever read them.
+pub(crate) fn element(text: &str, name: &str) -> Option<String> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    let (value, _) = rest.split_once(&format!("</{name}>"))?;
+    let value = plain(value.trim());
+    (!value.is_empty() && !value.contains('<')).then_some(value)
+}
+
+#[cfg(test)]
+mod tests;
