@@ -1,0 +1,70 @@
+# What people type. Every target does its own set-up: see scripts/setup.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Where AWS's packages put the command, and where scripts call it.
+HOME_OF_BINARY := /opt/aws/mountpoint-s3/bin
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET)/release/mount-s3
+IT := $(CARGO) test --release --locked -p mount --test it --
+
+.PHONY: help
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
+
+.PHONY: setup
+setup: ## Install what building and testing need, or say what is missing
+	@scripts/setup
+
+.PHONY: build
+build: ## Build the release binary
+	$(CARGO) build --release --locked -p mount
+
+.PHONY: demo
+demo: setup build ## Mount a bucket of JARs, run a class from it, say what it cost
+	@scripts/demo $(BINARY)
+
+.PHONY: lint
+lint: setup ## Formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: test
+test: lint ## Lints, then all tests (needs root and /dev/fuse)
+	$(CARGO) test --release --locked --workspace
+
+.PHONY: test-stores
+test-stores: setup ## The third S3 server: builds MinIO with Go, takes minutes
+	$(IT) --ignored --nocapture minio
+
+.PHONY: test-spark-jars
+test-spark-jars: setup ## The real JARs of Spark 3.5.3 (a download of 317 MB from PyPI)
+	@scripts/spark-jars $(TARGET)/tools/spark
+	SPARK_JARS=$(abspath $(TARGET)/tools/spark/jars) $(IT) --ignored --nocapture the_real_spark_jars
+
+.PHONY: test-faults
+test-faults: setup ## 20,000 checked reads under 5 % of every fault
+	$(IT) --ignored --nocapture twenty_thousand
+
+.PHONY: deny
+deny: ## Licences, advisories, sources of all dependencies (installs cargo-deny)
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
+	$(CARGO) deny --workspace check bans licenses sources
+
+.PHONY: bench
+bench: setup build ## Measure reading against a plain S3 client
+	$(CARGO) xtask bench read
+
+.PHONY: install
+install: ## Install the binary (DESTDIR, PREFIX); build first: make build
+	@test -x $(BINARY) || { echo 'build first: make build'; exit 1; }
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(HOME_OF_BINARY)/mount-s3
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -sfn $(HOME_OF_BINARY)/mount-s3 $(DESTDIR)$(PREFIX)/bin/mount-s3
+
+.PHONY: uninstall
+uninstall: ## Remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/mount-s3 $(DESTDIR)$(HOME_OF_BINARY)/mount-s3
+	-rmdir -p --ignore-fail-on-non-empty $(DESTDIR)$(HOME_OF_BINARY)
