@@ -82,8 +82,9 @@ fn start(
     if let Err(error) = mounted.connection.set_read_ahead(READ_AHEAD_KIB) {
         tracing::info!("the kernel's read-ahead stays as it is: {error}");
     }
-    let owner = (config.view.access == Access::OwnerAndRoot).then(|| rustix::process::getuid());
-    let adapter = Adapter::new(files, runtime.handle().clone(), owner.map(|uid| uid.as_raw()));
+    let uid = rustix::process::getuid().as_raw();
+    let owner = (config.view.access == Access::OwnerAndRoot).then_some(uid);
+    let adapter = Adapter::new(files, runtime.handle().clone(), owner);
     // A worker never waits for anything but the kernel, so more of them than cores only get in
     // each other's way.
     let workers = config.limits.max_threads.min(cores.max(2));

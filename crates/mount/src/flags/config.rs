@@ -40,10 +40,9 @@ pub struct SourceConfig {
     pub bucket: Bucket,
     /// The keys under this prefix are mounted: empty, or ending in `/`.
     pub prefix: String,
-    /// The region the user insists on.
+    /// The region the user insists on; without one, the AWS configuration suggests one and the
+    /// bucket may correct it.
     pub region: Option<String>,
-    /// The region the environment suggests; the bucket may correct it.
-    pub region_hint: Option<String>,
     /// The service's address; `None` for AWS's own.
     pub endpoint_url: Option<String>,
     /// The bucket goes into the path.

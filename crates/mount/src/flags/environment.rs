@@ -8,8 +8,6 @@ use crate::flags::Usage;
 /// chain reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
-    /// `AWS_REGION`, else `AWS_DEFAULT_REGION`.
-    pub region: Option<String>,
     /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`.
     pub endpoint_url: Option<String>,
     /// `AWS_PROFILE`.
@@ -34,7 +32,6 @@ impl Environment {
     pub fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
         let get = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         Self {
-            region: get("AWS_REGION").or_else(|| get("AWS_DEFAULT_REGION")),
             endpoint_url: get("AWS_ENDPOINT_URL_S3").or_else(|| get("AWS_ENDPOINT_URL")),
             profile: get("AWS_PROFILE"),
             ca_bundle: get("AWS_CA_BUNDLE").map(PathBuf::from),

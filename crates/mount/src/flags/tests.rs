@@ -270,7 +270,6 @@ fn the_environment_gives_what_the_words_do_not() {
     ];
     let config = config_in(&["bucket", "mnt"], &variables);
     assert_eq!(config.source.region, None);
-    assert_eq!(config.source.region_hint.as_deref(), Some("eu-west-1"));
     assert_eq!(config.source.endpoint_url.as_deref(), Some("http://two:2"));
     assert_eq!(config.source.profile.as_deref(), Some("work"));
     assert_eq!(config.source.ca_bundle, Some(PathBuf::from("/home/me/ca.pem")));

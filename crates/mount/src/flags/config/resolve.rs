@@ -45,7 +45,6 @@ pub(crate) fn resolve(
             bucket,
             prefix,
             region: args.region,
-            region_hint: environment.region.clone(),
             endpoint_url: endpoint(args.endpoint_url, environment)?,
             force_path_style: args.force_path_style,
             anonymous: args.no_sign_request,
