@@ -7,7 +7,7 @@
 //! * A [`Reader`](reader::Reader) serves the bytes of one node, whoever opened it.
 //!
 //! This crate names neither HTTP nor a FUSE struct. How long what was seen is trusted, and what
-//! each operation costs in requests, is the table in `docs/ttl.md`.
+//! each operation costs in requests, is the table in `docs/metadata.md`.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! How long what was seen is trusted. `docs/ttl.md` has the table that this module computes.
+//! How long what was seen is trusted. `docs/metadata.md` has the table that this module computes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What operations cost in requests: the cells of `docs/ttl.md`, as (HEADs, LISTs, GETs).
+//! What operations cost in requests: the cells of `docs/metadata.md`, as (HEADs, LISTs, GETs).
 
 use std::time::Duration;
 
