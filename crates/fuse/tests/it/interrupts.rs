@@ -5,7 +5,7 @@ use crate::memory::{Mounted, STUCK, Workload};
 use fuse::Delivery;
 use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::thread::JoinHandleExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -176,8 +176,8 @@ fn await_killable(pid: u32) {
 
 extern "C" fn ignore(_signal: libc::c_int) {}
 
-#[test]
-fn a_restarting_signal_handler_sees_no_eintr() {
+/// Gives SIGALRM a handler that does nothing and has system calls restarted.
+fn restart_after_alarms() {
     let handler: extern "C" fn(libc::c_int) = ignore;
     // SAFETY: a valid sigaction with a handler that does nothing.
     unsafe {
@@ -186,6 +186,11 @@ fn a_restarting_signal_handler_sees_no_eintr() {
         action.sa_flags = libc::SA_RESTART;
         assert_eq!(libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()), 0);
     }
+}
+
+#[test]
+fn a_restarting_signal_handler_sees_no_eintr() {
+    restart_after_alarms();
     let mount = Mounted::new(Workload::HoldReads);
     let path = mount.path(STUCK);
     let reader = std::thread::spawn(move || {
@@ -204,6 +209,43 @@ fn a_restarting_signal_handler_sees_no_eintr() {
     let (length, buffer) = reader.join().unwrap().expect("no EINTR");
     assert_eq!(length, 4096);
     assert_eq!(buffer, crate::memory::content(0, 4096));
+}
+
+#[test]
+fn a_storm_of_signals_neither_loses_nor_fails_a_read() {
+    restart_after_alarms();
+    let mount = Mounted::new(Workload::Prompt);
+    let readers: Vec<_> = (0..4)
+        .map(|index| {
+            let path = mount.path(&format!("file-00{index}"));
+            std::thread::spawn(move || {
+                let mut options = OpenOptions::new();
+                let file = options.read(true).custom_flags(libc::O_DIRECT).open(path).unwrap();
+                let mut buffer = vec![0; 4096];
+                for round in 0..2000u64 {
+                    let offset = round % 1000 * 4096;
+                    assert_eq!(file.read_at(&mut buffer, offset).unwrap(), 4096);
+                    assert!(buffer == crate::memory::content(offset, 4096));
+                }
+            })
+        })
+        .collect();
+    while readers.iter().any(|reader| !reader.is_finished()) {
+        for reader in &readers {
+            // SAFETY: no thread is joined yet, so the ids are valid.
+            unsafe { libc::pthread_kill(reader.as_pthread_t(), libc::SIGALRM) };
+        }
+        std::thread::yield_now();
+    }
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    // The files' RELEASEs may still be on their way.
+    for _ in 0..2000 {
+        if mount.control.in_flight() == 0 {
+            return;
+        }
+        pause(Duration::from_millis(5));
+    }
+    panic!("{} requests were forgotten", mount.control.in_flight());
 }
 
 fn pause(time: Duration) {

@@ -7,6 +7,7 @@
 
 mod fake;
 mod interrupts;
+mod killed;
 mod memory;
 mod mounting;
 mod notices;
