@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use object::{
     Budget, CHUNK, Error, ErrorKind, Flight, Lease, Reclaim, Result, Source, Span, Version,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::plan::{Known, Limits, Planner};
 use super::slices::Slices;
 
 /// The kernel's page, in bytes: the unit in which a chunk is used up.
 const PAGE: u64 = 4096;
+/// How long a missed deadline is answered at once to whoever asks for the same bytes: the kernel
+/// asks a second time for a page whose read-ahead failed, and nobody is to wait twice.
+const ECHO: Duration = Duration::from_millis(250);
 /// How often a read starts again because its bytes were given up under it.
 const ROUNDS: usize = 16;
 
@@ -31,6 +35,8 @@ struct State {
     planner: Planner,
     chunks: Chunks,
     open: usize,
+    /// The last read that missed its deadline, and when.
+    missed: Option<(Instant, Span, Error)>,
 }
 
 /// The chunks held, and those that the kernel was given.
@@ -74,7 +80,7 @@ impl Reader {
         limits: Limits,
     ) -> Arc<Self> {
         let planner = Planner::new(version.size, limits);
-        let state = State { planner, chunks: Chunks::default(), open: 0 };
+        let state = State { planner, chunks: Chunks::default(), open: 0, missed: None };
         let reader = Arc::new(Self {
             source,
             version,
@@ -130,14 +136,35 @@ impl Reader {
         if need.is_empty() {
             return Ok(Slices::default());
         }
-        self.lock().planner.note(need);
+        self.note(need)?;
         let waiting = match self.step(need, None) {
             Step::Nothing(slices) => return Ok(slices),
             Step::Wait(waiting) => Some(waiting),
             Step::Memory(_) => None,
         };
         let late = |_| Error::new(ErrorKind::Timeout, "no answer before the read's deadline");
-        timeout(self.limits.deadline, self.wait(need, waiting)).await.map_err(late)?
+        let read = timeout(self.limits.deadline, self.wait(need, waiting)).await;
+        let read = read.map_err(late).and_then(|read| read);
+        if let Err(error) = &read
+            && error.kind() == ErrorKind::Timeout
+        {
+            self.lock().missed = Some((Instant::now(), need, error.clone()));
+        }
+        read
+    }
+
+    /// Takes note of a read, unless it is the echo of one that missed its deadline.
+    fn note(&self, need: Span) -> Result<()> {
+        let mut state = self.lock();
+        if let Some((when, span, error)) = &state.missed
+            && when.elapsed() < ECHO
+            && span.start < need.end
+            && need.start < span.end
+        {
+            return Err(error.clone());
+        }
+        state.planner.note(need);
+        Ok(())
     }
 
     async fn wait(&self, need: Span, mut waiting: Option<Waiting<'_>>) -> Result<Slices> {

@@ -163,4 +163,10 @@ async fn a_read_ends_at_its_deadline() {
     let reader = Reader::new(store.clone(), Arc::new(meta.version), budget, limits);
     store.set_latency(Duration::from_secs(60));
     assert_eq!(reader.read(0, 4096).await.err().unwrap().kind(), ErrorKind::Timeout);
+    // The kernel asks once more, and is not kept waiting a second time.
+    store.set_latency(Duration::ZERO);
+    assert_eq!(reader.read(0, 4096).await.err().unwrap().kind(), ErrorKind::Timeout);
+    tokio::time::sleep(ECHO).await;
+    reader.close();
+    assert_eq!(reader.read(0, 4096).await.unwrap().len(), 4096);
 }
