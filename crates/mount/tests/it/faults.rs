@@ -6,7 +6,7 @@ use testkit::exerciser::{Tally, Task, in_processes};
 
 use crate::harness::{MIB, busy, mount, seed, target, task};
 
-const PROCESSES: u64 = 4;
+const PROCESSES: u64 = 16;
 const SMALL: u64 = 300_000;
 const LARGE: u64 = 64 * MIB;
 /// The default deadline of a read is 30 s; one that takes much longer hangs.
@@ -47,7 +47,7 @@ fn exercise(reads: u64, seconds: u64) -> Tally {
     for number in 0..8 {
         bucket.put_synthetic(&format!("large{number}"), LARGE, 1);
     }
-    let mount = mount(&bucket, &["--metadata-ttl", "2"]);
+    let mount = mount(&bucket, &["--metadata-ttl", "10"]);
     let small = (0..400).map(|n| target(&mount, &format!("small{n:07}"), 1, SMALL));
     let large = (0..8).map(|n| target(&mount, &format!("large{n}"), 1, LARGE));
     // Large files are a third of the reads.
@@ -80,7 +80,7 @@ fn assert_good(tally: &Tally) {
 #[test]
 fn a_minute_of_checked_reads_under_five_percent_of_every_fault() {
     let tally = exercise(20_000, 60);
-    assert!(tally.reads() >= 500, "too few reads to tell anything: {tally:?}");
+    assert!(tally.reads() >= 200, "too few reads to tell anything: {tally:?}");
     assert_good(&tally);
 }
 

@@ -13,8 +13,8 @@ use crate::harness::{MIB, mount, quiet, seed, target, task};
 
 const SOON: Duration = Duration::from_secs(5);
 
-fn stall(server: &Server) {
-    server.lab_itself().rules().add(Rule::new("*", Fault::Stall));
+fn stall(server: &Server, operation: &str) {
+    server.lab_itself().rules().add(Rule::new(operation, Fault::Stall));
 }
 
 /// Waits until a process sleeps in the kernel for an answer of the file system.
@@ -63,7 +63,7 @@ fn stalled<'a>(bucket: &Bucket<'a>) -> Mount {
     let mount = mount(bucket, &["--metadata-ttl", "60"]);
     run_within(&mut with(&["ls", "-l"], mount.path("d")), SOON).ok();
     run_within(&mut with(&["ls", "-l"], mount.directory().to_owned()), SOON).ok();
-    stall(bucket.server);
+    stall(bucket.server, "*");
     mount
 }
 
@@ -82,6 +82,9 @@ fn killed_programs_are_gone_within_50_ms() {
     killed_programs_leave_at_once("readdir", |number| {
         with(&["ls", "-f"], mount.path(&format!("e{number}")))
     });
+    server.lab_itself().rules().clear();
+    // Opening with O_DIRECT asks for the newest version: now only the reads wait.
+    stall(&server, "GetObject");
     killed_programs_leave_at_once("read with O_DIRECT", |number| {
         let file = mount.path(&format!("d/f{number:07}")).display().to_string();
         let mut dd = Command::new("dd");
@@ -124,7 +127,8 @@ fn a_read_ends_with_eio_at_its_deadline() {
     bucket.put_synthetic("large", 50 * MIB, 1);
     let mount = mount(&bucket, &["--metadata-ttl", "60", "--read-deadline", "3"]);
     assert_eq!(std::fs::read_dir(mount.directory()).unwrap().count(), 2);
-    stall(&server);
+    // Opening with O_DIRECT asks for the newest version; here it is the read that waits.
+    stall(&server, "GetObject");
     for (key, means) in [
         ("small", Means::Pread),
         ("large", Means::Pread),
@@ -159,7 +163,7 @@ fn what_is_known_goes_on_being_served_and_the_rest_works_again() {
     assert_eq!(std::fs::read_dir(mount.directory()).unwrap().count(), 2);
     let read = target(&mount, "read", 1, 20 * MIB);
     testkit::exerciser::check_whole(&read, Means::Pread, 1 << 20);
-    stall(&server);
+    stall(&server, "*");
     // Somebody waits for what is not there; nobody else has to.
     let mut waiting = with(&["cat"], mount.path("unread"));
     let mut waiting = waiting.stdout(Stdio::null()).spawn().unwrap();
