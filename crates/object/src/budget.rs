@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,17 +22,21 @@ use crate::CHUNK;
 
 /// How often those who hold bytes are asked again while somebody waits.
 const RECLAIM_PERIOD: Duration = Duration::from_millis(20);
+/// After how many of these it is urgent: two seconds, in which whoever reads makes room.
+const URGENT_AFTER: u32 = 100;
 
 /// Somebody who holds leased bytes that could be had again.
 pub trait Reclaim: Send + Sync {
-    /// Drops up to `bytes` bytes that nobody waits for, and says how many were dropped. Called
-    /// without any lock of the budget held.
-    fn reclaim(&self, bytes: u64) -> u64;
+    /// Drops up to `bytes` bytes that nobody waits for, and says how many were dropped. What is
+    /// going to be read soon is only to be dropped when it is `urgent`. Called without any lock
+    /// of the budget held.
+    fn reclaim(&self, bytes: u64, urgent: bool) -> u64;
 }
 
 /// The limit for every buffer of a process, in bytes.
 pub struct Budget {
     total: u64,
+    sharers: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -52,7 +57,7 @@ struct Waiter {
 impl Budget {
     /// A budget of `total` bytes.
     pub fn new(total: u64) -> Arc<Self> {
-        Arc::new(Self { total, state: Mutex::default() })
+        Arc::new(Self { total, sharers: AtomicU64::new(0), state: Mutex::default() })
     }
 
     /// The limit in bytes.
@@ -70,11 +75,15 @@ impl Budget {
         self.lock().peak
     }
 
-    /// How many there are to ask for bytes.
-    pub fn holders(&self) -> u64 {
-        let mut state = self.lock();
-        state.holders.retain(|h| h.strong_count() > 0);
-        state.holders.len() as u64
+    /// Bytes for each of those who hold a [`Share`], if all hold as much.
+    pub fn share(&self) -> u64 {
+        self.total / self.sharers.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Counts its holder among those who share the budget.
+    pub fn sharer(self: &Arc<Self>) -> Share {
+        self.sharers.fetch_add(1, Ordering::Relaxed);
+        Share(self.clone())
     }
 
     /// Adds somebody to ask for bytes when somebody else waits for them.
@@ -102,10 +111,10 @@ impl Budget {
             }
             state.waiting.push_back(Waiter { bytes, grant });
         }
-        loop {
-            // Again and again: bytes that were on their way at the first try can be had once
-            // they have landed.
-            self.reclaim();
+        // Again and again: bytes that were on their way at the first try can be had once they
+        // have landed.
+        for tries in 0.. {
+            self.reclaim(tries >= URGENT_AFTER);
             match timeout(RECLAIM_PERIOD, &mut granted).await {
                 Ok(Ok(lease)) => return lease,
                 // The sender lives in this budget's queue until it grants: not reached.
@@ -113,6 +122,7 @@ impl Budget {
                 Err(_) => {}
             }
         }
+        Lease { bytes: 0, budget: self.clone() }
     }
 
     fn fits(&self, state: &State, bytes: u64) -> bool {
@@ -128,7 +138,7 @@ impl Budget {
         Lease { bytes, budget: self.clone() }
     }
 
-    fn reclaim(&self) {
+    fn reclaim(&self, urgent: bool) {
         let (mut missing, holders) = {
             let mut state = self.lock();
             state.holders.retain(|h| h.strong_count() > 0);
@@ -139,7 +149,7 @@ impl Budget {
             if missing == 0 {
                 return;
             }
-            missing = missing.saturating_sub(holder.reclaim(missing));
+            missing = missing.saturating_sub(holder.reclaim(missing, urgent));
         }
     }
 
@@ -177,6 +187,15 @@ impl Budget {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Its holder is one of those who share the budget; see [`Budget::share`].
+pub struct Share(Arc<Budget>);
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.sharers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

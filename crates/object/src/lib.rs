@@ -19,7 +19,7 @@ mod span;
 mod store;
 mod time;
 
-pub use budget::{Budget, Buffer, Lease, Reclaim};
+pub use budget::{Budget, Buffer, Lease, Reclaim, Share};
 pub use error::{Error, ErrorKind, Result};
 pub use flight::{Chunk, Flight, Pilot};
 pub use mem::{MemCounts, MemStore};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use object::{
-    Budget, CHUNK, Error, ErrorKind, Flight, Lease, Reclaim, Result, Source, Span, Version,
+    Budget, CHUNK, Error, ErrorKind, Flight, Lease, Reclaim, Result, Share, Source, Span, Version,
 };
 use tokio::time::{Instant, timeout};
 
@@ -17,6 +17,8 @@ const PAGE: u64 = 4096;
 /// How long a missed deadline is answered at once to whoever asks for the same bytes: the kernel
 /// asks a second time for a page whose read-ahead failed, and nobody is to wait twice.
 const ECHO: Duration = Duration::from_millis(250);
+/// A reader that was not read for this long keeps nothing from those who wait for memory.
+const ASLEEP: Duration = Duration::from_secs(1);
 /// How often a read starts again because its bytes were given up under it.
 const ROUNDS: usize = 16;
 
@@ -35,6 +37,8 @@ struct State {
     planner: Planner,
     chunks: Chunks,
     open: usize,
+    /// When it was last read.
+    read: Instant,
     /// The last read that missed its deadline, and when.
     missed: Option<(Instant, Span, Error)>,
 }
@@ -44,6 +48,8 @@ struct State {
 struct Chunks {
     held: BTreeMap<u64, Held>,
     bytes: u64,
+    /// While there is any chunk.
+    share: Option<Share>,
     /// One bit per chunk of the object.
     given: Vec<u64>,
 }
@@ -80,7 +86,8 @@ impl Reader {
         limits: Limits,
     ) -> Arc<Self> {
         let planner = Planner::new(version.size, limits);
-        let state = State { planner, chunks: Chunks::default(), open: 0, missed: None };
+        let (chunks, read) = (Chunks::default(), Instant::now());
+        let state = State { planner, chunks, open: 0, read, missed: None };
         let reader = Arc::new(Self {
             source,
             version,
@@ -114,7 +121,7 @@ impl Reader {
                 return false;
             }
             state.chunks.bytes = 0;
-            std::mem::take(&mut state.chunks.held)
+            (state.chunks.share.take(), std::mem::take(&mut state.chunks.held))
         };
         drop(dropped);
         true
@@ -195,7 +202,7 @@ impl Reader {
     /// pays for what must be, where the budget had nothing left at once.
     fn step(&self, need: Span, mut lease: Option<Lease>) -> Step<'_> {
         let mut state = self.lock();
-        let State { planner, chunks, .. } = &mut *state;
+        let State { planner, chunks, read, .. } = &mut *state;
         chunks.drop_failed(need);
         if need.chunks().any(|c| chunks.seen(c) && !chunks.held(c)) {
             // The kernel has lost what it was given, so what it still has is anybody's guess.
@@ -208,29 +215,25 @@ impl Reader {
             };
             let Some(paid) = paid else { return Step::Memory(span.len()) };
             planner.issued(span);
-            chunks.hold(self.source.read(&self.version, span, paid));
+            chunks.hold(self.source.read(&self.version, span, paid), &self.budget);
         }
         drop(lease);
-        let cap = self.window();
-        let held = chunks.bytes;
+        // Its window, or its share of the budget; the next part in any case once there is room.
+        let cap = self.limits.window.min(self.budget.share()).max(self.limits.part);
+        let mut held = chunks.bytes;
         let mut started = Vec::new();
         planner.ahead(need.end, cap, chunks, |span| {
-            let ahead: u64 = started.iter().map(|f: &Arc<Flight>| f.span().len()).sum();
-            let room = held + ahead + span.len() <= cap + self.limits.part;
-            let paid = room.then(|| self.budget.try_lease(span.len(), self.limits.part)).flatten();
+            held += span.len();
+            let paid = (held <= cap).then(|| self.budget.try_lease(span.len(), self.limits.part));
+            let paid = paid.flatten();
             paid.map(|paid| started.push(self.source.read(&self.version, span, paid))).is_some()
         });
-        started.into_iter().for_each(|flight| chunks.hold(flight));
+        started.into_iter().for_each(|flight| chunks.hold(flight, &self.budget));
+        *read = Instant::now();
         if let Some(slices) = chunks.take(need, self.version.size) {
             return Step::Nothing(slices);
         }
         Step::Wait(Waiting { reader: self, need, flights: chunks.wait(need) })
-    }
-
-    /// Bytes this reader may have ahead: its limit, or its share of three quarters of the budget.
-    fn window(&self) -> u64 {
-        let share = self.budget.total() / 4 * 3 / self.budget.holders().max(1);
-        self.limits.window.min(share).max(self.limits.part)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -260,10 +263,12 @@ impl Drop for Waiting<'_> {
 }
 
 impl Reclaim for Reader {
-    fn reclaim(&self, bytes: u64) -> u64 {
+    fn reclaim(&self, bytes: u64, urgent: bool) -> u64 {
         // A reader that is planning is in use: others have more to spare than it.
         let Ok(mut state) = self.state.try_lock() else { return 0 };
-        let (freed, dropped) = state.chunks.reclaim(bytes);
+        let State { planner, chunks, read, .. } = &mut *state;
+        let all = urgent || read.elapsed() >= ASLEEP;
+        let (freed, dropped) = chunks.reclaim(bytes, |chunk| all || !planner.expects(chunk));
         drop(state);
         drop(dropped);
         freed
@@ -282,7 +287,8 @@ impl Known for Chunks {
 }
 
 impl Chunks {
-    fn hold(&mut self, flight: Arc<Flight>) {
+    fn hold(&mut self, flight: Arc<Flight>, budget: &Arc<Budget>) {
+        self.share.get_or_insert_with(|| budget.sharer());
         let span = flight.span();
         for number in span.chunks() {
             let len = span.end.min((number + 1) * CHUNK) - number * CHUNK;
@@ -341,6 +347,9 @@ impl Chunks {
     fn remove(&mut self, number: u64) -> Option<Held> {
         let held = self.held.remove(&number)?;
         self.bytes -= held.len;
+        if self.held.is_empty() {
+            self.share = None;
+        }
         held.flight.release(number);
         Some(held)
     }
@@ -372,11 +381,11 @@ impl Chunks {
         }
     }
 
-    /// Lets go of landed chunks that nobody waits for: those partly used first, then those
-    /// furthest ahead.
-    fn reclaim(&mut self, bytes: u64) -> (u64, Vec<Held>) {
+    /// Lets go of landed chunks that nobody waits for and that `may` go: those partly used first,
+    /// then those furthest ahead.
+    fn reclaim(&mut self, bytes: u64, may: impl Fn(u64) -> bool) -> (u64, Vec<Held>) {
         let idle = |n: u64, held: &Held| held.waiting == 0 && held.flight.chunk(n).is_some();
-        let landed = self.held.iter().filter(|(n, held)| idle(**n, held));
+        let landed = self.held.iter().filter(|(n, held)| may(**n) && idle(**n, held));
         let mut order: Vec<(bool, u64)> = landed.map(|(n, held)| (held.given == 0, *n)).collect();
         order.sort_by_key(|(fresh, number)| (*fresh, std::cmp::Reverse(*number)));
         let mut freed = 0;

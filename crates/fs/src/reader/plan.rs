@@ -94,6 +94,12 @@ impl Planner {
         self.tail_due &= span != self.tail();
     }
 
+    /// Whether a stream is about to read this chunk.
+    pub(super) fn expects(&self, chunk: u64) -> bool {
+        let next = |s: &Stream| s.next.saturating_sub(SLACK) / CHUNK..=s.ahead.max(s.next) / CHUNK;
+        self.streams.iter().any(|s| s.window > 0 && next(s).contains(&chunk))
+    }
+
     /// The spans that must be fetched for `need`.
     pub(super) fn demand(&self, need: Span, known: &impl Known) -> Vec<Span> {
         if need.chunks().all(|c| known.held(c)) {

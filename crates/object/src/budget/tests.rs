@@ -65,7 +65,7 @@ async fn a_lease_above_the_budget_is_granted_alone() {
 struct Hoard(Mutex<Vec<Lease>>, AtomicU64);
 
 impl Reclaim for Hoard {
-    fn reclaim(&self, bytes: u64) -> u64 {
+    fn reclaim(&self, bytes: u64, _urgent: bool) -> u64 {
         self.1.fetch_add(1, Ordering::Relaxed);
         let mut freed = 0;
         while freed < bytes {
