@@ -1,19 +1,17 @@
 //! The driver: holds chunks, starts flights, waits for them.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use object::{
-    Budget, CHUNK, Error, ErrorKind, Flight, Lease, Reclaim, Result, Share, Source, Span, Version,
+    Budget, CHUNK, Error, ErrorKind, Flight, Lease, Reclaim, Result, Source, Span, Version,
 };
 use tokio::time::{Instant, timeout};
 
-use super::plan::{Known, Limits, Planner};
+use super::chunks::{Chunks, inside};
+use super::plan::{Limits, Planner};
 use super::slices::Slices;
 
-/// The kernel's page, in bytes: the unit in which a chunk is used up.
-const PAGE: u64 = 4096;
 /// How long a missed deadline is answered at once to whoever asks for the same bytes: the kernel
 /// asks a second time for a page whose read-ahead failed, and nobody is to wait twice.
 const ECHO: Duration = Duration::from_millis(250);
@@ -41,26 +39,6 @@ struct State {
     read: Instant,
     /// The last read that missed its deadline, and when.
     missed: Option<(Instant, Span, Error)>,
-}
-
-/// The chunks held, and those that the kernel was given.
-#[derive(Default)]
-struct Chunks {
-    held: BTreeMap<u64, Held>,
-    bytes: u64,
-    /// While there is any chunk.
-    share: Option<Share>,
-    /// One bit per chunk of the object.
-    given: Vec<u64>,
-}
-
-struct Held {
-    flight: Arc<Flight>,
-    len: u64,
-    /// One bit per page that was given to the kernel.
-    given: u32,
-    /// Reads that wait for it.
-    waiting: u32,
 }
 
 /// What stands between a read and its bytes.
@@ -120,8 +98,7 @@ impl Reader {
             if state.open > 0 {
                 return false;
             }
-            state.chunks.bytes = 0;
-            (state.chunks.share.take(), std::mem::take(&mut state.chunks.held))
+            std::mem::take(&mut state.chunks)
         };
         drop(dropped);
         true
@@ -204,14 +181,14 @@ impl Reader {
         let mut state = self.lock();
         let State { planner, chunks, read, .. } = &mut *state;
         chunks.drop_failed(need);
-        if need.chunks().any(|c| chunks.seen(c) && !chunks.held(c)) {
-            // The kernel has lost what it was given, so what it still has is anybody's guess.
-            chunks.given.clear();
-        }
+        chunks.doubt_given(need);
         for span in planner.demand(need, chunks) {
             let paid = match &mut lease {
                 Some(lease) if lease.bytes() >= span.len() => Some(lease.split(span.len())),
-                _ => self.budget.try_lease(span.len(), 0),
+                _ => self.budget.try_lease(span.len(), 0).or_else(|| {
+                    chunks.forget_spent(0);
+                    self.budget.try_lease(span.len(), 0)
+                }),
             };
             let Some(paid) = paid else { return Step::Memory(span.len()) };
             planner.issued(span);
@@ -220,7 +197,7 @@ impl Reader {
         drop(lease);
         // Its window, or its share of the budget; the next part in any case once there is room.
         let cap = self.limits.window.min(self.budget.share()).max(self.limits.part);
-        let mut held = chunks.bytes;
+        let mut held = chunks.bytes - chunks.spent_bytes();
         let mut started = Vec::new();
         planner.ahead(need.end, cap, chunks, |span| {
             held += span.len();
@@ -273,145 +250,6 @@ impl Reclaim for Reader {
         drop(dropped);
         freed
     }
-}
-
-impl Known for Chunks {
-    fn held(&self, chunk: u64) -> bool {
-        self.held.contains_key(&chunk)
-    }
-
-    fn seen(&self, chunk: u64) -> bool {
-        let (word, bit) = place(chunk);
-        self.held(chunk) || self.given.get(word).is_some_and(|w| w >> bit & 1 == 1)
-    }
-}
-
-impl Chunks {
-    fn hold(&mut self, flight: Arc<Flight>, budget: &Arc<Budget>) {
-        self.share.get_or_insert_with(|| budget.sharer());
-        let span = flight.span();
-        for number in span.chunks() {
-            let len = span.end.min((number + 1) * CHUNK) - number * CHUNK;
-            if let std::collections::btree_map::Entry::Vacant(slot) = self.held.entry(number) {
-                slot.insert(Held { flight: flight.clone(), len, given: 0, waiting: 0 });
-                self.bytes += len;
-            }
-        }
-    }
-
-    /// The answer, if every chunk has landed.
-    fn take(&mut self, need: Span, size: u64) -> Option<Slices> {
-        let mut slices = Slices::default();
-        for number in need.chunks() {
-            slices.push(self.held.get(&number)?.flight.chunk(number)?, inside(need, number));
-        }
-        self.give(need, size);
-        Some(slices)
-    }
-
-    /// The flights to wait for, each chunk of which now has one more read waiting.
-    fn wait(&mut self, need: Span) -> Vec<(u64, Arc<Flight>)> {
-        let held = self.held.range_mut(need.chunks());
-        held.map(|(number, held)| {
-            held.waiting += 1;
-            (*number, held.flight.clone())
-        })
-        .collect()
-    }
-
-    fn leave(&mut self, number: u64, flight: &Arc<Flight>) {
-        if let Some(held) = self.held.get_mut(&number)
-            && Arc::ptr_eq(&held.flight, flight)
-        {
-            held.waiting = held.waiting.saturating_sub(1);
-            self.settle(number);
-        }
-    }
-
-    /// Lets go of a chunk that the kernel has whole and no read waits for.
-    fn settle(&mut self, number: u64) {
-        let Some(held) = self.held.get(&number) else { return };
-        if held.waiting > 0 || u64::from(held.given.count_ones()) < held.len.div_ceil(PAGE) {
-            return;
-        }
-        self.remove(number);
-        let (word, bit) = place(number);
-        if self.given.len() <= word {
-            self.given.resize(word + 1, 0);
-        }
-        if let Some(word) = self.given.get_mut(word) {
-            *word |= 1 << bit;
-        }
-    }
-
-    fn remove(&mut self, number: u64) -> Option<Held> {
-        let held = self.held.remove(&number)?;
-        self.bytes -= held.len;
-        if self.held.is_empty() {
-            self.share = None;
-        }
-        held.flight.release(number);
-        Some(held)
-    }
-
-    /// Forgets chunks that will not land, so that a read that comes now tries anew.
-    fn drop_failed(&mut self, need: Span) {
-        let failed = |held: &Held, n: u64| held.flight.is_over() && held.flight.chunk(n).is_none();
-        let range = self.held.range(need.chunks());
-        let gone: Vec<u64> = range.filter(|(n, h)| failed(h, **n)).map(|(n, _)| *n).collect();
-        for number in gone {
-            self.remove(number);
-        }
-    }
-
-    /// Notes that the kernel has the pages of `need`.
-    fn give(&mut self, need: Span, size: u64) {
-        for (number, held) in self.held.range_mut(need.chunks()) {
-            let start = number * CHUNK;
-            let pages = held.len.div_ceil(PAGE);
-            let first = need.start.saturating_sub(start) / PAGE;
-            // A page counts once its last byte was given.
-            let last = if need.end == size { pages } else { (need.end - start) / PAGE };
-            for page in first..last.min(pages) {
-                held.given |= 1 << page;
-            }
-        }
-        for number in need.chunks() {
-            self.settle(number);
-        }
-    }
-
-    /// Lets go of landed chunks that nobody waits for and that `may` go: those partly used first,
-    /// then those furthest ahead.
-    fn reclaim(&mut self, bytes: u64, may: impl Fn(u64) -> bool) -> (u64, Vec<Held>) {
-        let idle = |n: u64, held: &Held| held.waiting == 0 && held.flight.chunk(n).is_some();
-        let landed = self.held.iter().filter(|(n, held)| may(**n) && idle(**n, held));
-        let mut order: Vec<(bool, u64)> = landed.map(|(n, held)| (held.given == 0, *n)).collect();
-        order.sort_by_key(|(fresh, number)| (*fresh, std::cmp::Reverse(*number)));
-        let mut freed = 0;
-        let mut dropped = Vec::new();
-        for (_, number) in order {
-            if freed >= bytes {
-                break;
-            }
-            if let Some(held) = self.remove(number) {
-                freed += held.len;
-                dropped.push(held);
-            }
-        }
-        (freed, dropped)
-    }
-}
-
-fn place(chunk: u64) -> (usize, u64) {
-    (usize::try_from(chunk / 64).unwrap_or(usize::MAX), chunk % 64)
-}
-
-/// The part of chunk `number` that `need` asks for.
-fn inside(need: Span, number: u64) -> std::ops::Range<usize> {
-    let start = number * CHUNK;
-    let cut = |offset: u64| usize::try_from(offset.saturating_sub(start).min(CHUNK)).unwrap_or(0);
-    cut(need.start)..cut(need.end)
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 //! what is on its way is given up.
 //!
 //! A chunk is held from the moment its fetch starts until every page of it was given to the
-//! kernel, which keeps it in the page cache from then on.
+//! kernel, which keeps it in the page cache from then on, and a little longer.
 
+mod chunks;
 mod driver;
 mod plan;
 mod slices;

@@ -36,7 +36,7 @@ async fn check(reader: &Reader, offset: u64, len: u32) {
 }
 
 #[tokio::test]
-async fn a_whole_read_is_exact_and_holds_nothing_at_its_end() {
+async fn a_whole_read_is_exact_and_holds_little_at_its_end() {
     let (store, reader, budget) = reader(9 * MIB + 77, 64 * MIB).await;
     store.take_counts();
     for offset in (0..9 * MIB + 77).step_by(CHUNK as usize) {
@@ -44,7 +44,10 @@ async fn a_whole_read_is_exact_and_holds_nothing_at_its_end() {
     }
     let counts = store.take_counts();
     assert_eq!((counts.reads, counts.bytes), (5, 9 * MIB + 77));
-    assert_eq!((reader.held(), budget.used()), (0, 0));
+    assert!(reader.held() <= 2 * MIB && budget.used() <= 2 * MIB);
+    // The kernel lost the last pages: they are still here.
+    check(&reader, 9 * MIB, 77).await;
+    assert_eq!(store.take_counts().reads, 0);
 }
 
 #[tokio::test]
