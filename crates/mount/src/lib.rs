@@ -38,7 +38,7 @@ pub fn run(words: Vec<OsString>, environment: &Environment, here: PathBuf) -> Ex
     }
     match flags::command(words.clone(), environment, &here) {
         Err(usage) => {
-            eprint!("{}", Problem::from(&usage));
+            complain(Problem::from(&usage));
             ExitCode::from(EXIT_USAGE)
         }
         Ok(Command::Print(text)) => {
@@ -53,7 +53,7 @@ pub fn run(words: Vec<OsString>, environment: &Environment, here: PathBuf) -> Ex
 
 fn told(result: Result<ExitCode, Problem>) -> ExitCode {
     result.unwrap_or_else(|problem| {
-        eprint!("{problem}");
+        complain(problem);
         ExitCode::FAILURE
     })
 }
@@ -62,4 +62,11 @@ fn told(result: Result<ExitCode, Problem>) -> ExitCode {
 fn say(text: &str) {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints to standard error. Nobody reading it is no reason to fail, and even less to panic as
+/// `eprint!` does: a keeper must go on to clean up.
+fn complain(text: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(text.to_string().as_bytes());
 }

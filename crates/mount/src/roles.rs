@@ -115,7 +115,7 @@ pub(crate) fn play(
         }
         Ok(_) => ExitCode::FAILURE,
         Err(usage) => {
-            eprint!("{}", Problem::from(&usage));
+            crate::complain(Problem::from(&usage));
             ExitCode::FAILURE
         }
     }

@@ -92,7 +92,7 @@ pub(super) fn run(config: Config, place: &Place) -> ExitCode {
 fn fail(error: &anyhow::Error, config: &Config) -> ExitCode {
     tracing::error!("{error:#}");
     // After the mount served, standard error leads nowhere in the background.
-    eprint!("{}", message::explain(error, config));
+    crate::complain(message::explain(error, config));
     ExitCode::FAILURE
 }
 

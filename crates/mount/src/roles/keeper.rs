@@ -51,7 +51,7 @@ pub(super) fn run_in_foreground(config: &Config, place: &Place, words: Vec<OsStr
 
 fn fail(cause: &Cause, config: &Config) -> ExitCode {
     tracing::error!("{cause:?}");
-    eprint!("{}", cannot_mount(cause, config));
+    crate::complain(cannot_mount(cause, config));
     ExitCode::FAILURE
 }
 
@@ -287,7 +287,7 @@ impl<'a> Keeper<'a> {
         match self.phase {
             Phase::Starting => {
                 let cause = Cause::TooSlow(START_SECONDS);
-                eprint!("{}", cannot_mount(&cause, self.config));
+                crate::complain(cannot_mount(&cause, self.config));
             }
             Phase::Killed => return true,
             Phase::Serving | Phase::Stopping => {}
@@ -317,7 +317,7 @@ impl<'a> Keeper<'a> {
             // was spoken for.
             let silent = status.is_some_and(|s| s.signal().is_some() || s.code() != Some(1));
             if !served && silent && self.phase != Phase::Killed {
-                eprint!("{}", cannot_mount(&Cause::DaemonDied(how), self.config));
+                crate::complain(cannot_mount(&Cause::DaemonDied(how), self.config));
             }
         }
         if served && (clean || self.phase == Phase::Stopping) {

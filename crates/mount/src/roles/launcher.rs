@@ -34,14 +34,15 @@ pub fn run(mut config: Config, words: Vec<OsString>) -> Result<ExitCode, Problem
         }
         Site::Free { path, cleared } => {
             if cleared {
-                eprintln!("mount-s3: a dead mount was taken away from {}", path.display());
+                let path = path.display();
+                crate::complain(format!("mount-s3: a dead mount was taken away from {path}\n"));
             }
             config.directory = path;
         }
     }
     device_is_there().map_err(|cause| cannot_mount(&cause, &config))?;
     for note in &config.notes {
-        eprintln!("mount-s3: {note}");
+        crate::complain(format!("mount-s3: {note}\n"));
     }
     let place = Place::new(config.directory.clone(), FileName::now());
     if config.foreground {

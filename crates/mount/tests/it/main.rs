@@ -19,6 +19,7 @@ mod names;
 mod programs;
 mod stalls;
 mod stores;
+mod surroundings;
 
 /// Not a test of its own: readers run in processes of their own, which are this binary
 /// started again with a task in its environment.
