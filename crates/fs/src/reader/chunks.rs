@@ -12,15 +12,15 @@ use super::slices::Slices;
 
 /// The kernel's page, in bytes: the unit in which a chunk is used up.
 const PAGE: u64 = 4096;
-/// Bytes kept of what the kernel was given last: it may lose pages it read ahead before anybody
-/// read them, and asks again.
-const KEPT: u64 = 2 << 20;
 
 /// The chunks held, and those that the kernel was given.
 #[derive(Default)]
 pub(super) struct Chunks {
     held: BTreeMap<u64, Held>,
     pub(super) bytes: u64,
+    /// Bytes kept of what the kernel was given last: it may lose pages before all have read them,
+    /// and asks again.
+    pub(super) keep: u64,
     /// Chunks that the kernel has whole, oldest first. The first to go.
     spent: VecDeque<u64>,
     /// While there is any chunk.
@@ -106,7 +106,7 @@ impl Chunks {
             held.spent = true;
             self.spent.push_back(number);
         }
-        self.forget_spent(KEPT / CHUNK);
+        self.forget_spent(self.keep / CHUNK);
     }
 
     /// Lets go of the oldest spent chunks that no read waits for, until `kept` are left.

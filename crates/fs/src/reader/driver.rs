@@ -3,15 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use object::{
-    Budget, CHUNK, Error, ErrorKind, Flight, Lease, Reclaim, Result, Source, Span, Version,
-};
+use object::{Budget, Error, ErrorKind, Flight, Lease, Reclaim, Result, Source, Span, Version};
 use tokio::time::{Instant, timeout};
 
 use super::chunks::{Chunks, inside};
 use super::plan::{Limits, Planner};
 use super::slices::Slices;
 
+/// Bytes kept of what the kernel was given last: what it reads ahead at once, for it may lose
+/// pages before anybody read them; and more where several read, of whom some lag behind.
+const KEPT: u64 = 2 << 20;
+const KEPT_FOR_SEVERAL: u64 = 32 << 20;
 /// How long a missed deadline is answered at once to whoever asks for the same bytes: the kernel
 /// asks a second time for a page whose read-ahead failed, and nobody is to wait twice.
 const ECHO: Duration = Duration::from_millis(250);
@@ -179,7 +181,9 @@ impl Reader {
     /// pays for what must be, where the budget had nothing left at once.
     fn step(&self, need: Span, mut lease: Option<Lease>) -> Step<'_> {
         let mut state = self.lock();
-        let State { planner, chunks, read, .. } = &mut *state;
+        let State { planner, chunks, read, open, .. } = &mut *state;
+        let several = (self.budget.share() / 4).clamp(KEPT, KEPT_FOR_SEVERAL);
+        chunks.keep = if *open > 1 { several } else { KEPT };
         chunks.drop_failed(need);
         chunks.doubt_given(need);
         for span in planner.demand(need, chunks) {

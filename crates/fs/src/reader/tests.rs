@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use object::{Clock, MemStore, Store, Time};
+use object::{CHUNK, Clock, MemStore, Store, Time};
 
 use super::*;
 
