@@ -11,7 +11,8 @@ use object::Bucket;
 #[derive(Clone)]
 pub enum Identity {
     /// Whoever the AWS SDK's default chain finds (environment, profile, web identity, container,
-    /// instance metadata), with this profile if one is named.
+    /// instance metadata). If a profile is named, it and nobody else: keys that happen to be in
+    /// the environment must not win over it.
     Chain {
         /// The name of a profile in the shared configuration files.
         profile: Option<String>,

@@ -183,7 +183,8 @@ fn is_about_credentials(error: &(dyn StdError + 'static)) -> bool {
     error.is::<CredentialsError>() || error.source().is_some_and(is_about_credentials)
 }
 
-fn innermost(error: &(dyn StdError + 'static)) -> String {
+/// What is at the bottom of an error, for people.
+pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
     match error.source() {
         Some(cause) => innermost(cause),
         None => plain(&error.to_string()),

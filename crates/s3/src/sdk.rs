@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
@@ -65,7 +67,15 @@ impl Surroundings {
         loader = match &config.identity {
             Identity::Anonymous => loader.no_credentials(),
             Identity::Provider(provider) => loader.credentials_provider(provider.clone()),
-            Identity::Chain { .. } => loader,
+            Identity::Chain { profile: None } => loader,
+            Identity::Chain { profile: Some(profile) } => {
+                let around = ProviderConfig::without_region()
+                    .with_region(Some(Region::new(region.clone())))
+                    .with_http_client(http.clone());
+                let provider = ProfileFileCredentialsProvider::builder();
+                let provider = provider.profile_name(profile).configure(&around);
+                loader.credentials_provider(provider.build())
+            }
         };
         let sdk = loader.load().await;
         let url = config.endpoint_url.clone().or_else(|| endpoint_url(&sdk));

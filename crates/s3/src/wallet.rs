@@ -11,6 +11,8 @@ use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentials
 use object::{Clock, Error, ErrorKind, Result};
 use tokio::sync::Mutex;
 
+use crate::listing::innermost;
+
 /// How long before their end credentials are looked up anew.
 const MARGIN: Duration = Duration::from_secs(60);
 /// The longest look-up: instance metadata that is not there must not hang a mount.
@@ -35,9 +37,7 @@ impl Wallet {
     /// The credentials to use now. While one task looks them up, the others wait for it.
     pub(crate) async fn credentials(&self) -> Result<Credentials> {
         self.look_up().await.map_err(|e| {
-            let message = "no credentials were found: set AWS_ACCESS_KEY_ID and \
-                           AWS_SECRET_ACCESS_KEY, name a profile, give the machine or pod a role, \
-                           or use --no-sign-request for a public bucket";
+            let message = format!("no credentials were found: {}", innermost(&e));
             Error::caused(ErrorKind::Credentials, message, None, Some(Box::new(e)))
         })
     }

@@ -52,7 +52,7 @@ async fn a_failed_look_up_leaves_the_old_ones_in_use_until_they_end() {
     clock.advance(Duration::from_secs(100));
     let error = wallet.credentials().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Credentials);
-    assert!(error.to_string().contains("--no-sign-request"), "{error}");
+    assert!(error.to_string().contains("none left"), "{error}");
 }
 
 #[tokio::test]
