@@ -14,7 +14,7 @@ pub mod units;
 mod value;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use config::{
     Access, Config, Limits, LogConfig, LogTarget, MaskedFeatures, SourceConfig, Ttl, ViewConfig,
@@ -83,6 +83,9 @@ pub enum Usage {
     /// A word that must be there is not.
     #[error("{0} is missing")]
     WordMissing(&'static str),
+    /// A relative path was typed in a directory that was deleted.
+    #[error("`{0}` is meant from the current directory, which does not exist any more")]
+    Nowhere(String),
     /// The bucket and the directory were typed in the wrong order.
     #[error("`{directory}` stands where the bucket belongs")]
     Swapped {
@@ -121,6 +124,7 @@ impl Usage {
             Usage::Swapped { directory, bucket } => {
                 format!("the bucket comes first: mount-s3 {bucket} {directory}")
             }
+            Usage::Nowhere(_) => "cd / and give an absolute path".into(),
             Usage::WordMissing(_) => "mount-s3 BUCKET DIRECTORY; see mount-s3 --help".into(),
             Usage::BadBucket { .. } => {
                 "give a bucket name, or s3://BUCKET/PREFIX/; aws s3 ls shows your buckets".into()
@@ -137,7 +141,7 @@ impl Usage {
 }
 
 /// Reads a whole command line, without the program's name. `here` is the current directory,
-/// against which relative paths are meant.
+/// against which relative paths are meant; `None` when it does not exist.
 ///
 /// The very first word may be a subcommand; buckets of those names are mounted as `s3://umount`
 /// and `s3://lab`.
@@ -147,10 +151,10 @@ impl Usage {
 pub fn command(
     words: Vec<OsString>,
     environment: &Environment,
-    here: &Path,
+    here: Option<&Path>,
 ) -> Result<Command, Usage> {
     match words.first().and_then(|word| word.to_str()) {
-        Some("umount") => umount::command(words.into_iter().skip(1)),
+        Some("umount") => umount::command(words.into_iter().skip(1), here),
         Some("lab") => lab::command(words.into_iter().skip(1)),
         _ => {
             let args = parse::parse(table::FLAGS, words)?;
@@ -160,6 +164,15 @@ pub fn command(
                     .map(|config| Command::Mount(Box::new(config))),
             }
         }
+    }
+}
+
+/// `path` as meant by whoever stands in `here`.
+fn absolute(here: Option<&Path>, path: &Path) -> Result<PathBuf, Usage> {
+    match here {
+        Some(here) => Ok(here.join(path)),
+        None if path.is_absolute() => Ok(path.to_owned()),
+        None => Err(Usage::Nowhere(path.display().to_string())),
     }
 }
 

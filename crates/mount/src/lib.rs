@@ -20,7 +20,7 @@ pub mod state;
 pub mod umount;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use flags::{Command, Environment};
@@ -31,12 +31,13 @@ use roles::Assignment;
 const EXIT_USAGE: u8 = 2;
 
 /// Runs one process of the command: `words` are its arguments without the program's name, `here`
-/// the current directory. What is to be said is said; the exit code is 0, 1 (failure) or 2 (usage).
-pub fn run(words: Vec<OsString>, environment: &Environment, here: PathBuf) -> ExitCode {
+/// the current directory, if there is one. What is to be said is said; the exit code is 0, 1
+/// (failure) or 2 (usage).
+pub fn run(words: Vec<OsString>, environment: &Environment, here: Option<&Path>) -> ExitCode {
     if let Some(assignment) = environment.role.as_deref().and_then(Assignment::read) {
-        return roles::play(assignment, words, environment, &here);
+        return roles::play(assignment, words, environment, here);
     }
-    match flags::command(words.clone(), environment, &here) {
+    match flags::command(words.clone(), environment, here) {
         Err(usage) => {
             complain(Problem::from(&usage));
             ExitCode::from(EXIT_USAGE)
@@ -46,7 +47,7 @@ pub fn run(words: Vec<OsString>, environment: &Environment, here: PathBuf) -> Ex
             ExitCode::SUCCESS
         }
         Ok(Command::Mount(config)) => told(roles::launcher::run(*config, words)),
-        Ok(Command::Umount(args)) => told(umount::run(&args, environment, &here)),
+        Ok(Command::Umount(args)) => told(umount::run(&args, environment)),
         Ok(Command::Lab(options)) => told(lab::run(*options)),
     }
 }

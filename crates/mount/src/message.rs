@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use fuse::mount::MountError;
 
 use crate::flags::{Config, Usage};
+use crate::log::LogError;
 
 /// A failure, ready to be printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub enum Cause {
     HungMount,
     /// A dead mount is there and cannot be taken away.
     DeadMountStays(String),
+    /// Somebody else has just mounted there.
+    Overtaken,
     /// Nothing is mounted there.
     NotMounted,
     /// The mount is in use, by these processes.
@@ -114,6 +117,10 @@ impl Cause {
             Cause::DeadMountStays(why) => (
                 format!("a dead mount is there and cannot be taken away: {why}"),
                 format!("sudo umount -l {d}"),
+            ),
+            Cause::Overtaken => (
+                "another command has just mounted there".into(),
+                "run it again: the same mount is welcome, another one is named".into(),
             ),
             Cause::NotMounted => {
                 ("nothing is mounted there".into(), "findmnt -t fuse.mountpoint-s3".into())
@@ -178,6 +185,9 @@ fn mount_refused(error: &MountError, directory: &std::path::Path) -> (String, St
         MountError::Fusermount { message, .. } if message.contains("user_allow_other") => {
             "echo user_allow_other | sudo tee -a /etc/fuse.conf, or drop --allow-other".into()
         }
+        MountError::Fusermount { message, .. } if message.contains("no write access") => {
+            format!("give a directory of your own: ls -ld {}; or run as root", directory.display())
+        }
         MountError::Fusermount { .. } => {
             "install fuse3 (apt-get install fuse3, dnf install fuse3), or run as root".into()
         }
@@ -198,6 +208,14 @@ pub fn explain(error: &anyhow::Error, config: &Config) -> Problem {
         }
         if let Some(error) = cause.downcast_ref::<object::Error>() {
             return store::problem(error, config);
+        }
+        if let Some(error) = cause.downcast_ref::<LogError>() {
+            return Problem::new(
+                format!("{} cannot be mounted", config.subject()),
+                format!("{error}: {}", error.source),
+                "give a directory that can be written with --log-directory, or drop it: the \
+                 syslog is used then",
+            );
         }
     }
     Problem::new(

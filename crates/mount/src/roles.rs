@@ -97,7 +97,7 @@ pub(crate) fn play(
     assignment: Assignment,
     words: Vec<OsString>,
     environment: &Environment,
-    here: &Path,
+    here: Option<&Path>,
 ) -> ExitCode {
     let (place, keeper) = match assignment {
         Assignment::Probe => return crate::mountpoint::probe::answer(words),

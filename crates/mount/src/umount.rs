@@ -21,16 +21,16 @@ use crate::state::{Process, Records};
 /// How long the processes of a mount may take to end. More than the keeper lets them have.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Unmounts what `args` name; `here` is the current directory.
+/// Unmounts what `args` name.
 ///
 /// # Errors
 /// Why it could not be unmounted.
-pub fn run(args: &UmountArgs, environment: &Environment, here: &Path) -> Result<ExitCode, Problem> {
-    let directory = here.join(&args.directory);
+pub fn run(args: &UmountArgs, environment: &Environment) -> Result<ExitCode, Problem> {
+    let directory = &args.directory;
     let uid = rustix::process::geteuid().as_raw();
     let records = Records::of_user(uid, environment.runtime_directory.as_deref());
     let what = format!("{} cannot be unmounted", directory.display());
-    unmount(&directory, args.lazy, &records).map_err(|cause| cause.problem(&what, &directory))?;
+    unmount(directory, args.lazy, &records).map_err(|cause| cause.problem(&what, directory))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -41,12 +41,7 @@ fn unmount(directory: &Path, lazy: bool, records: &Records) -> Result<(), Cause>
             let source = entry.source.to_string_lossy().into_owned();
             return Err(Cause::ForeignMount { kind: entry.kind, source });
         }
-        Occupant::Nobody(probe) => {
-            return Err(match probe.finding {
-                Finding::Missing => Cause::DirectoryMissing,
-                _ => Cause::NotMounted,
-            });
-        }
+        Occupant::Nobody(_) => return Err(Cause::NotMounted),
     };
     match found.finding {
         Finding::Dead | Finding::Silent => enforce(&found)?,

@@ -49,7 +49,8 @@ pub struct SourceConfig {
     pub force_path_style: bool,
     /// Ask without credentials.
     pub anonymous: bool,
-    /// Profile of the AWS configuration.
+    /// The profile of the AWS configuration that the user insists on; without one, the
+    /// environment comes first, as in the AWS tools.
     pub profile: Option<String>,
     /// Certificates to trust instead of the system's, a PEM file.
     pub ca_bundle: Option<PathBuf>,

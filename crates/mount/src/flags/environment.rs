@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use crate::flags::Usage;
 
-/// What the environment says that concerns us. Credentials are not here: the S3 client's own
-/// chain reads them.
+/// What the environment says that concerns us. Credentials and `AWS_PROFILE` are not here: the
+/// S3 client's own chain reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
-    /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`.
-    pub endpoint_url: Option<String>,
-    /// `AWS_PROFILE`.
-    pub profile: Option<String>,
+    /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`: the variable's name and value.
+    pub endpoint_url: Option<(&'static str, String)>,
     /// `AWS_CA_BUNDLE`.
     pub ca_bundle: Option<PathBuf>,
     /// `AWS_MAX_ATTEMPTS`, as it stands.
@@ -32,8 +30,9 @@ impl Environment {
     pub fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
         let get = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         Self {
-            endpoint_url: get("AWS_ENDPOINT_URL_S3").or_else(|| get("AWS_ENDPOINT_URL")),
-            profile: get("AWS_PROFILE"),
+            endpoint_url: ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+                .into_iter()
+                .find_map(|name| Some((name, get(name)?))),
             ca_bundle: get("AWS_CA_BUNDLE").map(PathBuf::from),
             max_attempts: get("AWS_MAX_ATTEMPTS"),
             log_filter: get("MOUNTPOINT_LOG"),

@@ -31,7 +31,8 @@ const ENVIRONMENT: &str = "\nEnvironment:\n  \
     AWS_ACCESS_KEY_ID, … (the AWS credential chain)  who asks\n  \
     AWS_REGION, AWS_DEFAULT_REGION                   where to look for the bucket first\n  \
     AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL            as --endpoint-url\n  \
-    AWS_PROFILE, AWS_CA_BUNDLE                       as --profile, --ca-bundle\n  \
+    AWS_PROFILE                                      who asks, where no keys are set\n  \
+    AWS_CA_BUNDLE                                    as --ca-bundle\n  \
     AWS_MAX_ATTEMPTS                                 how often a request is tried (10)\n  \
     MOUNTPOINT_LOG                                   log filter, such as `warn,mount=debug`\n";
 

@@ -10,7 +10,7 @@ use super::{Access, Command, Config, Environment, LogTarget, Ttl, Usage, command
 
 fn run(line: &[&str], environment: &Environment) -> Result<Command, Usage> {
     let words = line.iter().map(OsString::from).collect();
-    command(words, environment, Path::new("/home/me"))
+    command(words, environment, Some(Path::new("/home/me")))
 }
 
 fn config(line: &[&str]) -> Config {
@@ -212,6 +212,8 @@ fn numbers_that_make_no_sense_are_refused() {
         ("--max-threads", "100000"),
         ("--uid", "-1"),
         ("--gid", "4294967296"),
+        ("--uid", "4294967295"),
+        ("--gid", "4294967295"),
         ("--dir-mode", "1777"),
         ("--file-mode", "0888"),
         ("--metadata-ttl", "soon"),
@@ -271,7 +273,8 @@ fn the_environment_gives_what_the_words_do_not() {
     let config = config_in(&["bucket", "mnt"], &variables);
     assert_eq!(config.source.region, None);
     assert_eq!(config.source.endpoint_url.as_deref(), Some("http://two:2"));
-    assert_eq!(config.source.profile.as_deref(), Some("work"));
+    // Left to the AWS SDK's chain, where keys in the environment come before it.
+    assert_eq!(config.source.profile, None);
     assert_eq!(config.source.ca_bundle, Some(PathBuf::from("/home/me/ca.pem")));
     assert_eq!(config.source.max_attempts, 3);
     assert_eq!(config.log.filter, "error");
@@ -282,12 +285,32 @@ fn the_environment_gives_what_the_words_do_not() {
 
 #[test]
 fn variables_that_make_no_sense_are_named() {
-    for (name, value) in
-        [("AWS_MAX_ATTEMPTS", "many"), ("MOUNTPOINT_LOG", "a=b=c"), ("AWS_ENDPOINT_URL", "x")]
-    {
+    for (name, value) in [
+        ("AWS_MAX_ATTEMPTS", "many"),
+        ("MOUNTPOINT_LOG", "a=b=c"),
+        ("AWS_ENDPOINT_URL", "x"),
+        ("AWS_ENDPOINT_URL_S3", "x"),
+    ] {
         let refused = run(&["bucket", "/mnt"], &environment(&[(name, value)]));
         let named = matches!(refused, Err(Usage::BadVariable { name: n, .. }) if n == name);
         assert!(named, "{name}={value}");
+    }
+}
+
+#[test]
+fn without_a_current_directory_only_absolute_paths_mean_something() {
+    let read = |line: &[&str]| {
+        command(line.iter().map(Into::into).collect(), &Environment::default(), None)
+    };
+    assert!(matches!(read(&["bucket", "/mnt"]), Ok(Command::Mount(_))));
+    assert!(matches!(read(&["umount", "/mnt"]), Ok(Command::Umount(_))));
+    for line in [
+        &["bucket", "mnt"][..],
+        &["umount", "mnt"],
+        &["bucket", "/mnt", "--log-directory", "logs"],
+        &["bucket", "/mnt", "--ca-bundle", "ca.pem"],
+    ] {
+        assert!(matches!(read(line), Err(Usage::Nowhere(_))), "{line:?}");
     }
 }
 
@@ -349,7 +372,7 @@ proptest! {
     #[test]
     fn no_words_make_it_panic(words in prop::collection::vec("[ -~é\\n]{0,12}", 0..6)) {
         let words = words.into_iter().map(OsString::from).collect();
-        let _ = command(words, &Environment::default(), Path::new("/"));
+        let _ = command(words, &Environment::default(), Some(Path::new("/")));
     }
 
     #[test]
@@ -357,6 +380,6 @@ proptest! {
         let flags: Vec<_> = table::flags().collect();
         let name = format!("--{}", flags[index % flags.len()].name);
         let words = ["bucket", "/mnt", &name, &value].map(OsString::from).to_vec();
-        let _ = command(words, &Environment::default(), Path::new("/"));
+        let _ = command(words, &Environment::default(), Some(Path::new("/")));
     }
 }

@@ -1,17 +1,17 @@
 //! The words of `mount-s3 umount`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::flags::help;
 use crate::flags::parse::{Typed, parse};
 use crate::flags::table::{Flag, Group};
-use crate::flags::{Command, Usage};
+use crate::flags::{Command, Usage, absolute};
 
 /// What was typed after `mount-s3 umount`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UmountArgs {
-    /// The mount to end.
+    /// The mount to end; absolute once the command line is read.
     pub directory: PathBuf,
     /// Take it out of the tree even while it is in use.
     pub lazy: bool,
@@ -48,13 +48,17 @@ impl Typed for UmountArgs {
     }
 }
 
-pub(super) fn command(words: impl Iterator<Item = OsString>) -> Result<Command, Usage> {
-    let args = parse(&[FLAGS], words)?;
+pub(super) fn command(
+    words: impl Iterator<Item = OsString>,
+    here: Option<&Path>,
+) -> Result<Command, Usage> {
+    let mut args = parse(&[FLAGS], words)?;
     if args.help {
         return Ok(Command::Print(help::page(ABOUT, &[FLAGS])));
     }
     if args.directory.as_os_str().is_empty() {
         return Err(Usage::WordMissing("the directory to unmount"));
     }
+    args.directory = absolute(here, &args.directory)?;
     Ok(Command::Umount(args))
 }

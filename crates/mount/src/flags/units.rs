@@ -123,6 +123,17 @@ pub fn count(text: &str, least: u32) -> Result<u32, String> {
     }
 }
 
+/// The number of a user or group.
+///
+/// # Errors
+/// What is wrong, for people. The largest number stands for "none" in the kernel.
+pub fn id(text: &str) -> Result<u32, String> {
+    match count(text, 0)? {
+        u32::MAX => Err(format!("`{text}` is nobody's number")),
+        id => Ok(id),
+    }
+}
+
 /// `bytes` with the largest binary unit that divides it.
 pub fn show_size(bytes: u64) -> String {
     for (unit, name) in [(TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")] {

@@ -14,10 +14,7 @@ pub(super) fn problem(error: &Error, config: &Config) -> Problem {
         Some(url) => format!("aws --endpoint-url {url}"),
         None => "aws".to_owned(),
     };
-    let address = match &source.endpoint_url {
-        Some(url) => url.clone(),
-        None => "the S3 endpoint of the region".to_owned(),
-    };
+    let address = source.endpoint_url.as_deref().unwrap_or("https://s3.amazonaws.com");
     let (why, fix) = match error.kind() {
         ErrorKind::NoSuchBucket | ErrorKind::NotFound => {
             ("the bucket does not exist", format!("{aws} s3 ls shows your buckets"))
@@ -38,16 +35,17 @@ pub(super) fn problem(error: &Error, config: &Config) -> Problem {
             "the bucket is in another region",
             "drop --region (it is found out), or give the right one".into(),
         ),
-        ErrorKind::Unreachable => (
-            "the endpoint cannot be reached",
-            format!("check name, port and network: curl -v {address}"),
-        ),
+        ErrorKind::Unreachable => ("the endpoint cannot be reached", reach(address)),
         ErrorKind::Timeout => (
             "the endpoint did not answer in time",
             format!("check network and firewall: curl -v {address}"),
         ),
         ErrorKind::Throttled => ("the store asks to slow down", "try again in a minute".into()),
         ErrorKind::Server => ("the store failed", "try again in a minute".into()),
+        ErrorKind::Corrupt | ErrorKind::Invalid if error.message().contains("CA bundle") => (
+            "the certificates to trust cannot be read",
+            "give a PEM file with --ca-bundle, or drop it (and unset AWS_CA_BUNDLE)".into(),
+        ),
         ErrorKind::Corrupt | ErrorKind::Invalid => (
             "the answer is not one of an S3 service, or the request was refused",
             "check --endpoint-url; S3-compatible stores mostly need --force-path-style".into(),
@@ -55,6 +53,14 @@ pub(super) fn problem(error: &Error, config: &Config) -> Problem {
         _ => ("the store refused", "run it again with --foreground --debug".into()),
     };
     Problem::new(what, format!("{why} ({error})"), fix)
+}
+
+fn reach(address: &str) -> String {
+    let check = format!("check name, port and network: curl -v {address}");
+    match address.starts_with("https:") {
+        true => format!("{check}; for an authority of your own: --ca-bundle FILE"),
+        false => check,
+    }
 }
 
 fn credentials(config: &Config) -> String {

@@ -9,7 +9,7 @@ use crate::flags::{Command, Config, Environment, command};
 
 fn config(line: &[&str]) -> Config {
     let words = line.iter().map(Into::into).collect();
-    match command(words, &Environment::default(), Path::new("/")) {
+    match command(words, &Environment::default(), Some(Path::new("/"))) {
         Ok(Command::Mount(config)) => *config,
         other => panic!("{other:?}"),
     }
@@ -67,6 +67,7 @@ fn fixes_fit_the_words_that_were_typed() {
     let url = ["--endpoint-url", "http://h:9"];
     assert!(fix(ErrorKind::NoSuchBucket, &url).contains("--endpoint-url http://h:9"));
     assert!(fix(ErrorKind::Unreachable, &url).contains("curl -v http://h:9"));
+    assert!(fix(ErrorKind::Unreachable, &["--endpoint-url", "https://h"]).contains("--ca-bundle"));
 }
 
 #[test]

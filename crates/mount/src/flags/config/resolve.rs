@@ -1,7 +1,7 @@
 //! From what was typed to what it means.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use object::{Bucket, MAX_KEY};
@@ -10,7 +10,7 @@ use super::{
     Access, Config, Limits, LogConfig, LogTarget, MaskedFeatures, SourceConfig, Ttl, ViewConfig,
 };
 use crate::flags::units::show_size;
-use crate::flags::{Environment, LowArgs, Usage};
+use crate::flags::{Environment, LowArgs, Usage, absolute};
 
 const MIB: u64 = 1 << 20;
 /// The least memory a mount works in.
@@ -28,7 +28,7 @@ const DEADLINE_MOST: Duration = Duration::from_secs(3600);
 pub(crate) fn resolve(
     args: LowArgs,
     environment: &Environment,
-    here: &Path,
+    here: Option<&Path>,
 ) -> Result<Config, Usage> {
     let mut notes = Vec::new();
     let (bucket, prefix) = bucket_and_prefix(&args)?;
@@ -37,7 +37,7 @@ pub(crate) fn resolve(
         view: view(&args, &mut notes)?,
         limits: limits(&args, &mut notes)?,
         log: log(&args, environment, here)?,
-        directory: absolute(here, directory),
+        directory: absolute(here, directory)?,
         foreground: args.foreground,
         masked: masked(&args.mask_kernel_features)?,
         runtime_directory: environment.runtime_directory.clone(),
@@ -48,19 +48,16 @@ pub(crate) fn resolve(
             endpoint_url: endpoint(args.endpoint_url, environment)?,
             force_path_style: args.force_path_style,
             anonymous: args.no_sign_request,
-            profile: args.profile.or_else(|| environment.profile.clone()),
+            profile: args.profile,
             ca_bundle: args
                 .ca_bundle
                 .or_else(|| environment.ca_bundle.clone())
-                .map(|file| absolute(here, &file)),
+                .map(|file| absolute(here, &file))
+                .transpose()?,
             max_attempts: environment.attempts()?,
         },
         notes,
     })
-}
-
-fn absolute(here: &Path, path: &Path) -> PathBuf {
-    here.join(path)
 }
 
 /// The first word, taken apart.
@@ -118,9 +115,9 @@ fn swapped(first: &OsStr, second: Option<&Path>) -> Option<Usage> {
 
 /// The service's address. The client has the last word on it; this much is told at once.
 fn endpoint(typed: Option<String>, environment: &Environment) -> Result<Option<String>, Usage> {
-    let (url, from_flag) = match (typed, &environment.endpoint_url) {
-        (Some(url), _) => (url, true),
-        (None, Some(url)) => (url.clone(), false),
+    let (url, variable) = match (typed, &environment.endpoint_url) {
+        (Some(url), _) => (url, None),
+        (None, Some((name, url))) => (url.clone(), Some(*name)),
         (None, None) => return Ok(None),
     };
     let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
@@ -132,10 +129,9 @@ fn endpoint(typed: Option<String>, environment: &Environment) -> Result<Option<S
         }
         _ => format!("`{url}` is no address such as https://s3.example.org"),
     };
-    Err(if from_flag {
-        Usage::BadValue { flag: "endpoint-url", why }
-    } else {
-        Usage::BadVariable { name: "AWS_ENDPOINT_URL", why }
+    Err(match variable {
+        None => Usage::BadValue { flag: "endpoint-url", why },
+        Some(name) => Usage::BadVariable { name, why },
     })
 }
 
@@ -227,7 +223,7 @@ fn part_within(part: u64, memory: u64, typed: bool) -> Result<u64, String> {
     }
 }
 
-fn log(args: &LowArgs, environment: &Environment, here: &Path) -> Result<LogConfig, Usage> {
+fn log(args: &LowArgs, environment: &Environment, here: Option<&Path>) -> Result<LogConfig, Usage> {
     if args.no_log && args.log_directory.is_some() {
         return Err(Usage::Conflict("no-log", "log-directory"));
     }
@@ -236,7 +232,7 @@ fn log(args: &LowArgs, environment: &Environment, here: &Path) -> Result<LogConf
     }
     let target = match &args.log_directory {
         _ if args.no_log => LogTarget::Nowhere,
-        Some(directory) => LogTarget::Directory(absolute(here, directory)),
+        Some(directory) => LogTarget::Directory(absolute(here, directory)?),
         None if args.foreground => LogTarget::Stderr,
         None => LogTarget::Syslog,
     };

@@ -2,7 +2,7 @@
 
 use crate::flags::low::{LowArgs, Special};
 use crate::flags::table::{Flag, Group};
-use crate::flags::units::{count, mode, ttl};
+use crate::flags::units::{id, mode, ttl};
 use crate::flags::value::{path, some, text};
 
 type Row = Flag<LowArgs>;
@@ -22,12 +22,12 @@ pub(super) static FLAGS: &[Row] = &[
         a.allow_root = true;
     }),
     Row::value(Group::Mount, "uid", "ID", "Owner of everything in the mount", |a, v| {
-        some(&mut a.uid, text(v).and_then(|t| count(&t, 0)))
+        some(&mut a.uid, text(v).and_then(|t| id(&t)))
     })
     .doc("0 is taken, unlike by AWS's Mountpoint: it is what root's own mounts have anyway.")
     .default("the mounting user"),
     Row::value(Group::Mount, "gid", "ID", "Group of everything in the mount", |a, v| {
-        some(&mut a.gid, text(v).and_then(|t| count(&t, 0)))
+        some(&mut a.gid, text(v).and_then(|t| id(&t)))
     })
     .default("the mounting user's group"),
     Row::value(Group::Mount, "dir-mode", "OCTAL", "Permissions of directories", |a, v| {

@@ -48,7 +48,10 @@ pub(super) static FLAGS: &[Row] = &[
         "Profile of the AWS configuration",
         |a, v| some(&mut a.profile, text(v)),
     )
-    .default("AWS_PROFILE, else `default`"),
+    .doc(
+        "Its credentials are used and no others, whatever the environment holds. When not given, \
+         AWS_ACCESS_KEY_ID comes first and then the profile AWS_PROFILE, else `default`.",
+    ),
     Row::value(
         Group::Credentials,
         "ca-bundle",
