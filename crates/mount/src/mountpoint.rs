@@ -81,10 +81,14 @@ pub fn look(directory: &Path, records: &Records) -> Result<Occupant, Cause> {
             connection,
             entry,
         }))),
-        // An automounter's own mount is what we are asked to fill.
-        _ if entry.kind == "autofs" => Ok(Occupant::Nobody(probe)),
+        _ if is_fillable(&entry) => Ok(Occupant::Nobody(probe)),
         _ => Ok(Occupant::Foreign(entry)),
     }
+}
+
+/// Whether a mount is there to be mounted on: an automounter's own.
+pub fn is_fillable(entry: &MountEntry) -> bool {
+    entry.kind == "autofs"
 }
 
 /// Whether `wanted` can be mounted on `directory`. A dead mount of ours is taken away.

@@ -4,7 +4,7 @@
 //! or in `/tmp/mount-s3-UID/` where that is not set), a directory with mode 0700 that belongs to
 //! the user. A file is named after the mount's connection: the minor number of its device.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -159,6 +159,15 @@ impl Records {
         }
         let why = format!("{} does not belong to this user alone", self.directory.display());
         Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+    }
+
+    /// Waits until no other process of this user is about to mount, and keeps them waiting until
+    /// the file is closed. `None` where nothing can be written: then nobody waits.
+    pub fn turn(&self) -> Option<File> {
+        self.prepare().ok()?;
+        let file = File::create(self.directory.join("turn")).ok()?;
+        file.lock().ok()?;
+        Some(file)
     }
 
     /// Writes the record of `connection`, whole or not at all.

@@ -211,6 +211,12 @@ impl<'a> Keeper<'a> {
             return Err(Cause::UnmountFailed("the mount is about to end".into()));
         }
         let directory = &self.config.directory;
+        // The launcher looked a while ago, and the kernel would put one mount above the other.
+        let _turn = self.records.turn();
+        let there = table::mount_at(directory).ok().flatten();
+        if there.is_some_and(|entry| !mountpoint::is_fillable(&entry)) {
+            return Err(Cause::Overtaken);
+        }
         let device = mountpoint::mount(self.config).map_err(Cause::Mount)?;
         match table::mount_at(directory).map(|entry| entry.and_then(|e| e.connection())) {
             Ok(Some(connection)) => Ok(Mount { device, connection }),
@@ -340,12 +346,12 @@ impl<'a> Keeper<'a> {
         self.daemon.wait().ok()
     }
 
-    /// Takes the mount away, unless it is gone already. Its number may have been given to a
-    /// mount that followed: the record tells whose it is.
+    /// Takes the mount away. After a clean end it is gone already, and its number may have been
+    /// given to a mount that followed, ours or another's: the record tells whose that is.
     fn release(&self, mount: Mount, clean: bool) {
         let record = self.records.read(mount.connection);
-        let ours = record.map(|record| record.keeper.pid == std::process::id());
-        if ours == Some(true) || (ours.is_none() && !clean) {
+        let ours = record.is_none_or(|record| record.keeper.pid == std::process::id());
+        if ours && !clean {
             // Everybody who waits for an answer gets an error now.
             let _ = mount.connection.abort();
             let directory = &self.config.directory;
@@ -355,6 +361,8 @@ impl<'a> Keeper<'a> {
             {
                 tracing::error!("{} stays mounted: {error}", directory.display());
             }
+        }
+        if ours {
             self.records.remove(mount.connection);
         }
         // Without fusectl, closing the last descriptor is what ends the connection.
