@@ -98,11 +98,17 @@ fn receive_descriptor(socket: &UnixStream) -> io::Result<Option<OwnedFd>> {
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control);
-    // SAFETY: the message points to a byte and a control buffer that outlive the call.
-    let length =
-        unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-    if length < 0 {
-        return Err(io::Error::last_os_error());
+    loop {
+        // SAFETY: the message points to a byte and a control buffer that outlive the call.
+        let length =
+            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        if length >= 0 {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
     // SAFETY: recvmsg filled the message in; the macros stay inside its control buffer.
     unsafe {
