@@ -106,18 +106,21 @@ impl Chunks {
             held.spent = true;
             self.spent.push_back(number);
         }
-        self.forget_spent(self.keep / CHUNK);
+        self.forget_spent(self.keep / CHUNK, Span::new(0, 0));
     }
 
-    /// Lets go of the oldest spent chunks that no read waits for, until `kept` are left.
-    pub(super) fn forget_spent(&mut self, kept: u64) {
-        while self.spent.len() as u64 > kept {
+    /// Lets go of the oldest spent chunks, until `kept` are left; but of none that a read waits
+    /// for, or that is part of `need`.
+    pub(super) fn forget_spent(&mut self, kept: u64, need: Span) {
+        let many = (self.spent.len() as u64).saturating_sub(kept);
+        for _ in 0..many {
             let Some(number) = self.spent.pop_front() else { return };
-            if self.held.get(&number).is_some_and(|held| held.waiting > 0) {
+            let waited = self.held.get(&number).is_some_and(|held| held.waiting > 0);
+            if waited || need.chunks().contains(&number) {
                 self.spent.push_back(number);
-                return;
+            } else {
+                self.remove(number);
             }
-            self.remove(number);
         }
     }
 

@@ -123,13 +123,12 @@ impl Reader {
             return Ok(Slices::default());
         }
         self.note(need)?;
-        let waiting = match self.step(need, None) {
+        let step = match self.step(need, None) {
             Step::Nothing(slices) => return Ok(slices),
-            Step::Wait(waiting) => Some(waiting),
-            Step::Memory(_) => None,
+            other => other,
         };
         let late = |_| Error::new(ErrorKind::Timeout, "no answer before the read's deadline");
-        let read = timeout(self.limits.deadline, self.wait(need, waiting)).await;
+        let read = timeout(self.limits.deadline, self.wait(need, step)).await;
         let read = read.map_err(late).and_then(|read| read);
         if let Err(error) = &read
             && error.kind() == ErrorKind::Timeout
@@ -153,53 +152,70 @@ impl Reader {
         Ok(())
     }
 
-    async fn wait(&self, need: Span, mut waiting: Option<Waiting<'_>>) -> Result<Slices> {
-        let mut failure = Error::new(ErrorKind::Abandoned, "the bytes were given up");
-        for _ in 0..ROUNDS {
-            if let Some(waiting) = waiting.take() {
-                match waiting.arrive().await {
-                    Err(error) if error.kind() == ErrorKind::Abandoned => failure = error,
-                    other => return other,
-                }
-            }
-            match self.step(need, None) {
+    async fn wait<'a>(&'a self, need: Span, mut step: Step<'a>) -> Result<Slices> {
+        let mut given_up = 0;
+        loop {
+            step = match step {
                 Step::Nothing(slices) => return Ok(slices),
-                Step::Wait(next) => waiting = Some(next),
-                Step::Memory(bytes) => {
+                Step::Wait(waiting) => match waiting.arrive().await {
+                    Err(error) if error.kind() == ErrorKind::Abandoned && given_up < ROUNDS => {
+                        given_up += 1;
+                        self.step(need, None)
+                    }
+                    other => return other,
+                },
+                Step::Memory(_) => {
                     let _turn = self.waits_for_memory.lock().await;
-                    if let Step::Memory(_) = self.step(need, None) {
-                        let lease = self.budget.lease(bytes).await;
-                        self.step(need, Some(lease));
+                    match self.step(need, None) {
+                        Step::Memory(bytes) => {
+                            let lease = self.budget.lease(bytes).await;
+                            self.step(need, Some(lease))
+                        }
+                        other => other,
                     }
                 }
-            }
+            };
         }
-        Err(failure)
     }
 
     /// Starts what must be fetched for `need`, and what is worth fetching ahead of it. `lease`
-    /// pays for what must be, where the budget had nothing left at once.
-    fn step(&self, need: Span, mut lease: Option<Lease>) -> Step<'_> {
+    /// pays for what must be, where the budget had nothing left at once. All of it is paid for at
+    /// once: a read that had one half and waited for the memory of the other would hold what
+    /// others wait for, or lose it to them again and again.
+    fn step(&self, need: Span, lease: Option<Lease>) -> Step<'_> {
         let mut state = self.lock();
         let State { planner, chunks, read, open, .. } = &mut *state;
         let several = (self.budget.share() / 4).clamp(KEPT, KEPT_FOR_SEVERAL);
         chunks.keep = if *open > 1 { several } else { KEPT };
         chunks.drop_failed(need);
         chunks.doubt_given(need);
-        for span in planner.demand(need, chunks) {
-            let paid = match &mut lease {
-                Some(lease) if lease.bytes() >= span.len() => Some(lease.split(span.len())),
-                _ => self.budget.try_lease(span.len(), 0).or_else(|| {
-                    chunks.forget_spent(0);
-                    self.budget.try_lease(span.len(), 0)
-                }),
-            };
-            let Some(paid) = paid else { return Step::Memory(span.len()) };
-            planner.issued(span);
-            chunks.hold(self.source.read(&self.version, span, paid), &self.budget);
+        let demanded = planner.demand(need, chunks);
+        if !demanded.is_empty() {
+            let bytes = demanded.iter().map(|span| span.len()).sum();
+            let paid = lease.filter(|lease| lease.bytes() >= bytes).or_else(|| {
+                self.budget.try_lease(bytes, 0).or_else(|| {
+                    chunks.forget_spent(0, need);
+                    self.budget.try_lease(bytes, 0)
+                })
+            });
+            let Some(mut paid) = paid else { return Step::Memory(bytes) };
+            for span in demanded {
+                planner.issued(span);
+                let paid = paid.split(span.len());
+                chunks.hold(self.source.read(&self.version, span, paid), &self.budget);
+            }
         }
-        drop(lease);
-        // Its window, or its share of the budget; the next part in any case once there is room.
+        self.fetch_ahead(need, planner, chunks);
+        *read = Instant::now();
+        if let Some(slices) = chunks.take(need, self.version.size) {
+            return Step::Nothing(slices);
+        }
+        Step::Wait(Waiting { reader: self, need, flights: chunks.wait(need) })
+    }
+
+    /// Starts what is worth fetching ahead of `need`: its window, or its share of the budget; the
+    /// next part in any case once there is room.
+    fn fetch_ahead(&self, need: Span, planner: &mut Planner, chunks: &mut Chunks) {
         let cap = self.limits.window.min(self.budget.share()).max(self.limits.part);
         let mut held = chunks.bytes - chunks.spent_bytes();
         let mut started = Vec::new();
@@ -210,11 +226,6 @@ impl Reader {
             paid.map(|paid| started.push(self.source.read(&self.version, span, paid))).is_some()
         });
         started.into_iter().for_each(|flight| chunks.hold(flight, &self.budget));
-        *read = Instant::now();
-        if let Some(slices) = chunks.take(need, self.version.size) {
-            return Step::Nothing(slices);
-        }
-        Step::Wait(Waiting { reader: self, need, flights: chunks.wait(need) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -228,6 +239,10 @@ impl Waiting<'_> {
         for (number, flight) in &self.flights {
             let chunk = flight.landed(*number).await?;
             slices.push(chunk, inside(self.need, *number));
+        }
+        // A short answer would be taken for the end of the file.
+        if slices.len() as u64 != self.need.len() {
+            return Err(Error::new(ErrorKind::Abandoned, "a part of the bytes was let go of"));
         }
         self.reader.lock().chunks.give(self.need, self.reader.version.size);
         Ok(slices)
@@ -247,9 +262,11 @@ impl Reclaim for Reader {
     fn reclaim(&self, bytes: u64, urgent: bool) -> u64 {
         // A reader that is planning is in use: others have more to spare than it.
         let Ok(mut state) = self.state.try_lock() else { return 0 };
-        let State { planner, chunks, read, .. } = &mut *state;
+        let State { planner, chunks, read, open, .. } = &mut *state;
+        let handles = *open as u64;
         let all = urgent || read.elapsed() >= ASLEEP;
-        let (freed, dropped) = chunks.reclaim(bytes, |chunk| all || !planner.expects(chunk));
+        let (freed, dropped) =
+            chunks.reclaim(bytes, |chunk| all || !planner.expects(chunk, handles));
         drop(state);
         drop(dropped);
         freed

@@ -94,10 +94,15 @@ impl Planner {
         self.tail_due &= span != self.tail();
     }
 
-    /// Whether a stream is about to read this chunk.
-    pub(super) fn expects(&self, chunk: u64) -> bool {
-        let next = |s: &Stream| s.next.saturating_sub(SLACK) / CHUNK..=s.ahead.max(s.next) / CHUNK;
-        self.streams.iter().any(|s| s.window > 0 && next(s).contains(&chunk))
+    /// Whether a stream is about to read this chunk, where as many as `handles` read. Each is
+    /// taken to follow one stream: what it left is not waited for, however well it had begun.
+    pub(super) fn expects(&self, chunk: u64, handles: u64) -> bool {
+        let part = self.limits.part;
+        // What was fetched because it was read reaches to the end of a part, fetched ahead or not.
+        let end = |s: &Stream| s.ahead.max((s.next / part + 1) * part);
+        let next = |s: &Stream| s.next.saturating_sub(SLACK) / CHUNK..end(s).div_ceil(CHUNK);
+        let followed = |s: &&Stream| s.window > 0 && self.clock - s.used < handles;
+        self.streams.iter().filter(followed).any(|s| next(s).contains(&chunk))
     }
 
     /// The spans that must be fetched for `need`.

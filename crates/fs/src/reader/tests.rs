@@ -128,6 +128,40 @@ async fn many_readers_under_pressure_all_finish_with_right_bytes() {
 }
 
 #[tokio::test]
+async fn what_makes_room_for_the_rest_of_a_read_is_not_its_beginning() {
+    let (_, reader, budget) = reader(8 * MIB, 3 * MIB).await;
+    for offset in (0..2 * MIB).step_by(CHUNK as usize) {
+        check(&reader, offset, CHUNK as u32).await;
+    }
+    assert_eq!(budget.used(), 2 * MIB, "the part that was given is still kept");
+    check(&reader, 2 * MIB - CHUNK, 2 * CHUNK as u32).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_across_parts_under_pressure_wait_and_do_not_fail() {
+    let store = MemStore::new(Clock::start());
+    store.set_latency(Duration::from_millis(1));
+    let budget = Budget::new(6 * MIB);
+    let mut tasks = vec![];
+    for i in 0..16 {
+        let key = format!("k{i}");
+        store.put(&key, content(6 * MIB), Time::from_secs(1));
+        let reader = reader_of(&store, &budget, &key).await;
+        tasks.push(tokio::spawn(async move {
+            for round in 0..12 {
+                let border = 2 * MIB * (1 + (i + round) % 2);
+                check(&reader, border - 3 * CHUNK, 6 * CHUNK as u32).await;
+                check(&reader, (i * 7 + round * 11) % 40 * CHUNK, 5 * CHUNK as u32).await;
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(budget.peak() <= 6 * MIB);
+}
+
+#[tokio::test]
 async fn a_failed_fetch_fails_the_read_and_the_next_read_tries_anew() {
     let (store, reader, _) = reader(5 * MIB, 64 * MIB).await;
     store.set_failing(Some(ErrorKind::Unreachable));
