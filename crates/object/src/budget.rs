@@ -54,6 +54,13 @@ struct Waiter {
     grant: oneshot::Sender<Lease>,
 }
 
+impl State {
+    /// Strikes those who wait no more off the queue.
+    fn forget_gone(&mut self) {
+        self.waiting.retain(|waiter| !waiter.grant.is_closed());
+    }
+}
+
 impl Budget {
     /// A budget of `total` bytes.
     pub fn new(total: u64) -> Arc<Self> {
@@ -96,6 +103,7 @@ impl Budget {
     /// Leases `bytes` if that leaves `spare` bytes free and nobody is waiting.
     pub fn try_lease(self: &Arc<Self>, bytes: u64, spare: u64) -> Option<Lease> {
         let mut state = self.lock();
+        state.forget_gone();
         let fits = state.used.saturating_add(bytes).saturating_add(spare) <= self.total;
         (fits && state.waiting.is_empty()).then(|| self.grant(&mut state, bytes))
     }
@@ -114,6 +122,9 @@ impl Budget {
         // Again and again: bytes that were on their way at the first try can be had once they
         // have landed.
         for tries in 0.. {
+            // Whoever stood before this one may have gone without a byte coming back.
+            let served = self.serve(&mut self.lock());
+            hand_out(served);
             self.reclaim(tries >= URGENT_AFTER);
             match timeout(RECLAIM_PERIOD, &mut granted).await {
                 Ok(Ok(lease)) => return lease,
@@ -142,6 +153,7 @@ impl Budget {
         let (mut missing, holders) = {
             let mut state = self.lock();
             state.holders.retain(|h| h.strong_count() > 0);
+            state.forget_gone();
             let wanted: u64 = state.waiting.iter().map(|w| w.bytes).sum();
             (wanted.saturating_sub(self.total.saturating_sub(state.used)), state.holders.clone())
         };
@@ -154,8 +166,7 @@ impl Budget {
     }
 
     fn give_back(self: &Arc<Self>, bytes: u64, buffer: Option<Vec<u8>>) {
-        let mut granted = Vec::new();
-        {
+        let granted = {
             let mut state = self.lock();
             state.used = state.used.saturating_sub(bytes);
             if let Some(buffer) = buffer
@@ -163,22 +174,21 @@ impl Budget {
             {
                 state.pool.push(buffer);
             }
-            while let Some(waiter) = state.waiting.front() {
-                if waiter.grant.is_closed() {
-                    state.waiting.pop_front();
-                } else if self.fits(&state, waiter.bytes) {
-                    let Some(waiter) = state.waiting.pop_front() else { break };
-                    let lease = self.grant(&mut state, waiter.bytes);
-                    granted.push((waiter.grant, lease));
-                } else {
-                    break;
-                }
-            }
+            self.serve(&mut state)
+        };
+        hand_out(granted);
+    }
+
+    /// Grants what fits to those who wait, in turn. Those who have gone keep nobody waiting.
+    fn serve(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Lease>, Lease)> {
+        state.forget_gone();
+        let mut granted = Vec::new();
+        while state.waiting.front().is_some_and(|waiter| self.fits(state, waiter.bytes))
+            && let Some(waiter) = state.waiting.pop_front()
+        {
+            granted.push((waiter.grant, self.grant(state, waiter.bytes)));
         }
-        for (grant, lease) in granted {
-            // A waiter that has gone drops the lease, which comes back here.
-            drop(grant.send(lease));
-        }
+        granted
     }
 
     fn pooled(&self) -> Option<Vec<u8>> {
@@ -187,6 +197,14 @@ impl Budget {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Must be called without the lock of the budget: a waiter that has gone meanwhile drops its
+/// lease, which goes back there.
+fn hand_out(granted: Vec<(oneshot::Sender<Lease>, Lease)>) {
+    for (grant, lease) in granted {
+        drop(grant.send(lease));
     }
 }
 

@@ -99,3 +99,20 @@ fn buffers_are_used_again_and_the_pool_stays_inside_the_budget() {
     drop(lease);
     assert!(budget.lock().pool.len() as u64 * CHUNK <= budget.total());
 }
+
+#[tokio::test]
+async fn one_who_gave_up_waiting_keeps_nobody_else_waiting() {
+    let budget = Budget::new(100);
+    let _kept = budget.lease(60).await;
+    let patience = Duration::from_millis(30);
+    assert!(timeout(patience, budget.lease(80)).await.is_err());
+    assert!(budget.try_lease(40, 0).is_some(), "nobody waits any more");
+    let large = tokio::spawn({
+        let budget = budget.clone();
+        async move { timeout(patience, budget.lease(80)).await.is_err() }
+    });
+    tokio::task::yield_now().await;
+    let small = timeout(Duration::from_secs(5), budget.lease(40)).await;
+    assert_eq!(small.unwrap().bytes(), 40);
+    assert!(large.await.unwrap());
+}
