@@ -148,7 +148,7 @@ async fn reads_across_parts_under_pressure_wait_and_do_not_fail() {
         store.put(&key, content(6 * MIB), Time::from_secs(1));
         let reader = reader_of(&store, &budget, &key).await;
         tasks.push(tokio::spawn(async move {
-            for round in 0..12 {
+            for round in 0..3 {
                 let border = 2 * MIB * (1 + (i + round) % 2);
                 check(&reader, border - 3 * CHUNK, 6 * CHUNK as u32).await;
                 check(&reader, (i * 7 + round * 11) % 40 * CHUNK, 5 * CHUNK as u32).await;
