@@ -114,11 +114,9 @@ fn memory(config: &Config) -> u64 {
     config.limits.memory_target.saturating_sub(OVERHEAD).max(2 * part(config))
 }
 
-/// The read part size on the grid of blocks, at most an eighth of the memory above 8 MiB.
+/// The read part size on the grid of blocks.
 fn part(config: &Config) -> u64 {
-    let limits = &config.limits;
-    let largest = (limits.memory_target / 8).max(8 * BLOCK);
-    (limits.read_part_size.min(largest) / BLOCK).max(1) * BLOCK
+    (config.limits.read_part_size / BLOCK).max(1) * BLOCK
 }
 
 fn store_config(config: &Config) -> s3::Config {
