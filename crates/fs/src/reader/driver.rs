@@ -185,8 +185,12 @@ impl Reader {
     fn step(&self, need: Span, lease: Option<Lease>) -> Step<'_> {
         let mut state = self.lock();
         let State { planner, chunks, read, open, .. } = &mut *state;
-        let several = (self.budget.share() / 4).clamp(KEPT, KEPT_FOR_SEVERAL);
-        chunks.keep = if *open > 1 { several } else { KEPT };
+        let share = self.budget.share();
+        chunks.keep = match *open {
+            0 | 1 => KEPT.min(share / 8),
+            _ => KEPT_FOR_SEVERAL.min(share / 4),
+        };
+        *read = Instant::now();
         chunks.drop_failed(need);
         chunks.doubt_given(need);
         let demanded = planner.demand(need, chunks);
@@ -206,7 +210,6 @@ impl Reader {
             }
         }
         self.fetch_ahead(need, planner, chunks);
-        *read = Instant::now();
         if let Some(slices) = chunks.take(need, self.version.size) {
             return Step::Nothing(slices);
         }
@@ -216,12 +219,16 @@ impl Reader {
     /// Starts what is worth fetching ahead of `need`: its window, or its share of the budget; the
     /// next part in any case once there is room.
     fn fetch_ahead(&self, need: Span, planner: &mut Planner, chunks: &mut Chunks) {
-        let cap = self.limits.window.min(self.budget.share()).max(self.limits.part);
+        // What is kept of the past is part of the share, so that all who read fit into the budget.
+        let share = self.budget.share().saturating_sub(chunks.keep);
+        let cap = self.limits.window.min(share).max(self.limits.part);
+        // Room for those who are only about to begin.
+        let spare = (self.budget.total() / 4).max(self.limits.part);
         let mut held = chunks.bytes - chunks.spent_bytes();
         let mut started = Vec::new();
         planner.ahead(need.end, cap, chunks, |span| {
             held += span.len();
-            let paid = (held <= cap).then(|| self.budget.try_lease(span.len(), self.limits.part));
+            let paid = (held <= cap).then(|| self.budget.try_lease(span.len(), spare));
             let paid = paid.flatten();
             paid.map(|paid| started.push(self.source.read(&self.version, span, paid))).is_some()
         });

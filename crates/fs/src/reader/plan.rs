@@ -14,8 +14,12 @@ const PROMISE: u64 = 64 << 10;
 const TAIL: u64 = 128 << 10;
 /// Bytes read in a row that make a stream sequential.
 const RUN: u64 = 256 << 10;
-/// How far the requests of one stream may be out of order: the kernel's largest read-ahead.
-const SLACK: u64 = BLOCK;
+/// How far the requests of one stream may be out of order: the kernel's read-ahead is 1 MiB, and
+/// 2 MiB where a program announced that it reads in order, in requests that overtake each other.
+const SLACK: u64 = 2 * BLOCK;
+/// How far behind the newest request of a stream an older one may still be waiting: two of the
+/// kernel's largest read-ahead windows, and as much again.
+const OUTSTANDING: u64 = 8 * BLOCK;
 /// Streams followed at once in one object.
 const STREAMS: usize = 32;
 
@@ -100,7 +104,8 @@ impl Planner {
         let part = self.limits.part;
         // What was fetched because it was read reaches to the end of a part, fetched ahead or not.
         let end = |s: &Stream| s.ahead.max((s.next / part + 1) * part);
-        let next = |s: &Stream| s.next.saturating_sub(SLACK) / CHUNK..end(s).div_ceil(CHUNK);
+        let start = |s: &Stream| s.next.saturating_sub(OUTSTANDING);
+        let next = |s: &Stream| start(s) / CHUNK..end(s).div_ceil(CHUNK);
         let followed = |s: &&Stream| s.window > 0 && self.clock - s.used < handles;
         self.streams.iter().filter(followed).any(|s| next(s).contains(&chunk))
     }
