@@ -104,7 +104,7 @@ pub enum OpenMode {
     /// Every read comes here.
     Direct,
     /// The kernel reads this file by itself.
-    Backed(std::fs::File),
+    Backed(std::sync::Arc<std::fs::File>),
 }
 
 /// One name of a directory.

@@ -1,10 +1,11 @@
 //! The seam between those who want bytes and names and those who have them.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{ETag, Flight, Key, Lease, Result, Span, Time};
+use crate::{CHUNK, ETag, Flight, Key, Lease, Result, Span, Time};
 
 /// Bytes that never change: an object as it was when it had this ETag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +76,7 @@ pub struct Listing {
 }
 
 /// Somewhere bytes can be read from.
+#[async_trait]
 pub trait Source: Send + Sync {
     /// Starts the fetch of `span` of `version` and answers at once with the flight. `lease` pays
     /// for the bytes and is at least as long as the span. The span begins on a chunk border and
@@ -83,6 +85,18 @@ pub trait Source: Send + Sync {
     ///
     /// The fetch goes on as long as anybody holds the flight. Must be called inside a runtime.
     fn read(&self, version: &Arc<Version>, span: Span, lease: Lease) -> Arc<Flight>;
+
+    /// The smallest piece worth asking for, in bytes: a multiple of [`CHUNK`]. Spans that begin
+    /// and end on a multiple of it cost no byte that was not asked for.
+    fn grain(&self) -> u64 {
+        CHUNK
+    }
+
+    /// The local file that holds the whole of `version`, checked and never written again, if this
+    /// source has one: whoever holds the file can read the version for as long as they hold it.
+    async fn backing(&self, _version: &Arc<Version>) -> Option<Arc<File>> {
+        None
+    }
 }
 
 /// A [`Source`] whose objects can be looked up and listed.
