@@ -2,5 +2,25 @@
 //!
 //! One file per object version, so that the kernel can read it directly, and beside it a map of
 //! which blocks it holds. Knows no HTTP and no FUSE.
+//!
+//! * A [`Directory`] is where it all is: checked for who can write to it, shared by any number of
+//!   processes. The [`Epoch`] tells whether the node lost power since a block was written.
+//! * An object's [`Files`] are named by its [`Identity`]. Its [`MapFile`] says which blocks are
+//!   present, and is where processes agree on who fetches what.
+//! * [`Space`] says how much may be written.
 
 #![forbid(unsafe_code)]
+
+mod beneath;
+mod directory;
+mod epoch;
+mod identity;
+mod lock;
+pub mod map;
+mod space;
+
+pub use directory::{Directory, DirectoryError, Files, NAME, Opened, Warning};
+pub use epoch::Epoch;
+pub use identity::{Identity, Scope};
+pub use map::{MapError, MapFile};
+pub use space::{Reservation, Space, Unlimited};

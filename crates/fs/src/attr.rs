@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use object::Time;
 
+use crate::backing::BackingId;
+
 /// A number the kernel knows a node by: counted up from [`ROOT`], never used twice.
 pub type NodeId = u64;
 
@@ -94,7 +96,7 @@ pub struct Opened {
 }
 
 /// Who serves the bytes of an open file.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
     /// The kernel's page cache, filled by reads.
     Cached {
@@ -103,8 +105,13 @@ pub enum OpenMode {
     },
     /// Every read comes here.
     Direct,
-    /// The kernel reads this file by itself.
-    Backed(std::sync::Arc<std::fs::File>),
+    /// The kernel reads a local file by itself.
+    Backed {
+        /// What the file was registered as.
+        id: BackingId,
+        /// Reads come here all the same; only mappings are the kernel's.
+        direct: bool,
+    },
 }
 
 /// One name of a directory.

@@ -1,16 +1,17 @@
 //! The file system's parts, and the operations that need no store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use object::{Budget, Clock, Result as StoreResult, StorageState, Store, Time};
 
-use crate::attr::{Attr, Entry, HandleId, Kind, NodeId, ROOT, Statfs};
+use crate::attr::{Attr, Entry, HandleId, Kind, NodeId, OpenMode, ROOT, Statfs};
+use crate::backing::Backings;
 use crate::config::Config;
 use crate::directory::Hidden;
 use crate::fact::{Fact, Tag};
 use crate::flights::Flights;
-use crate::handles::Handles;
+use crate::handles::{Closed, Handles};
 use crate::list::Collected;
 use crate::look::Sight;
 use crate::reader::Reader;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) listings: Flights<NodeId, StoreResult<Collected>>,
     /// Held by who finds out why the first read of a file was refused.
     pub(crate) correcting: tokio::sync::Mutex<()>,
+    /// Where files are made known to the kernel, if it reads any by itself.
+    pub(crate) backings: OnceLock<Arc<dyn Backings>>,
     /// Whether listings show the entity tags that objects have.
     listed_tags: AtomicBool,
     tree: Mutex<Tree>,
@@ -64,10 +67,18 @@ impl Fs {
             looks: Flights::new(),
             listings: Flights::new(),
             correcting: tokio::sync::Mutex::default(),
+            backings: OnceLock::new(),
             listed_tags: AtomicBool::new(true),
             tree,
         };
         Arc::new(Self { shared: Arc::new(shared) })
+    }
+
+    /// From now on, files that the store has whole are opened by the kernel itself, through
+    /// `backings`. To be called once, before the first open.
+    pub fn pass_through(&self, backings: Arc<dyn Backings>) {
+        let first = self.shared.backings.set(backings).is_ok();
+        debug_assert!(first, "there is one kernel");
     }
 
     /// The kernel takes back `count` lookups of `node`. What is known of its name stays.
@@ -78,8 +89,10 @@ impl Fs {
     /// Closes a file. A handle that is not open is one whose release was sent again.
     pub fn release(&self, handle: HandleId) {
         let closed = self.shared.handles.lock().close_file(handle);
-        if let Some(node) = closed {
-            self.shared.tree().close_file(node);
+        let Some(Closed { node, backing }) = closed else { return };
+        self.shared.tree().close_file(node);
+        if let Some(backing) = backing {
+            self.shared.give_up(backing);
         }
     }
 
@@ -126,7 +139,7 @@ impl Fs {
     pub fn restore(&self, records: Vec<Record>) -> Result<(), BadRecord> {
         for record in records {
             match record {
-                Record::File { handle, node } => self.restore_file(handle, node)?,
+                Record::File { handle, node, mode } => self.restore_file(handle, node, mode)?,
                 Record::Directory { handle, node } => {
                     let mut tree = self.shared.tree();
                     let directory = tree.node(node).filter(|n| n.fact.kind == Kind::Directory);
@@ -145,11 +158,16 @@ impl Fs {
         Ok(())
     }
 
-    fn restore_file(&self, handle: HandleId, node: NodeId) -> Result<(), BadRecord> {
+    fn restore_file(
+        &self,
+        handle: HandleId,
+        node: NodeId,
+        mode: OpenMode,
+    ) -> Result<(), BadRecord> {
         let reader = self.shared.reader_of(node).ok_or(BadRecord::Handle(handle))?;
         self.shared.tree().open_file(node);
-        self.shared.handles.lock().open_file_as(handle, node, || reader);
-        Ok(())
+        let possible = self.shared.handles.lock().restore_file(handle, node, mode, reader);
+        possible.then_some(()).ok_or(BadRecord::Handle(handle))
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::attr::{HandleId, NodeId};
+use crate::attr::{HandleId, NodeId, OpenMode, Opened};
+use crate::backing::{Backing, Mode};
 use crate::readdir::Pass;
 use crate::reader::Reader;
 use crate::tree::Record;
@@ -21,13 +22,14 @@ pub(crate) struct Table {
 }
 
 enum Open {
-    File(NodeId),
+    File(NodeId, OpenMode),
     Directory(Arc<OpenDirectory>),
 }
 
 /// The one reader of a node.
 struct Shared {
     file: OpenFile,
+    mode: Mode,
     handles: u32,
 }
 
@@ -38,6 +40,13 @@ pub(crate) struct OpenFile {
     pub(crate) reader: Arc<Reader>,
     /// Whether it has given a byte.
     pub(crate) served: Arc<AtomicBool>,
+}
+
+/// What closing a handle on a file leaves to do.
+pub(crate) struct Closed {
+    pub(crate) node: NodeId,
+    /// The backing file that no handle is open on any more.
+    pub(crate) backing: Option<Backing>,
 }
 
 /// A directory that is open.
@@ -55,32 +64,51 @@ impl Handles {
 }
 
 impl Table {
-    /// Opens a handle on the file `node`, with the reader that it has, or that `make` makes.
+    /// Whether a handle on the file `node` is open that keeps the kernel from reading a local
+    /// file for it.
+    pub(crate) fn is_paged(&self, node: NodeId) -> bool {
+        self.readers.get(&node).is_some_and(|shared| shared.mode.is_paged())
+    }
+
+    /// Opens a handle on the file `node`, with the reader that it has, or with `reader`;
+    /// `register` is asked for a backing file if one can be used.
     pub(crate) fn open_file(
         &mut self,
         node: NodeId,
-        make: impl FnOnce() -> Arc<Reader>,
-    ) -> HandleId {
+        reader: Arc<Reader>,
+        direct: bool,
+        register: impl FnOnce() -> Option<Backing>,
+    ) -> Opened {
         let handle = self.number();
-        self.open_file_as(handle, node, make);
-        handle
+        let mode = self.shared(node, reader).mode.open(direct, register);
+        self.open.insert(handle, Open::File(node, mode));
+        Opened { handle, mode }
     }
 
-    /// The same for a handle that has its number already.
-    pub(crate) fn open_file_as(
+    /// The same for a handle that a predecessor opened, and whether it can have done so.
+    pub(crate) fn restore_file(
         &mut self,
         handle: HandleId,
         node: NodeId,
-        make: impl FnOnce() -> Arc<Reader>,
-    ) {
+        mode: OpenMode,
+        reader: Arc<Reader>,
+    ) -> bool {
+        let possible = self.shared(node, reader).mode.restore(mode);
+        self.open.insert(handle, Open::File(node, mode));
+        self.skip_to(handle.saturating_add(1));
+        possible
+    }
+
+    /// What the handles of `node` share, for one handle more.
+    fn shared(&mut self, node: NodeId, reader: Arc<Reader>) -> &mut Shared {
         let shared = self.readers.entry(node).or_insert_with(|| Shared {
-            file: OpenFile { node, reader: make(), served: Arc::default() },
+            file: OpenFile { node, reader, served: Arc::default() },
+            mode: Mode::default(),
             handles: 0,
         });
         shared.handles += 1;
         shared.file.reader.open();
-        self.open.insert(handle, Open::File(node));
-        self.skip_to(handle.saturating_add(1));
+        shared
     }
 
     /// Opens a handle on the directory `node`.
@@ -100,7 +128,7 @@ impl Table {
     /// The file behind a handle.
     pub(crate) fn file(&self, handle: HandleId) -> Option<OpenFile> {
         match self.open.get(&handle)? {
-            Open::File(node) => self.readers.get(node).map(|shared| shared.file.clone()),
+            Open::File(node, _) => self.readers.get(node).map(|shared| shared.file.clone()),
             Open::Directory(_) => None,
         }
     }
@@ -108,7 +136,7 @@ impl Table {
     /// The directory behind a handle.
     pub(crate) fn directory(&self, handle: HandleId) -> Option<Arc<OpenDirectory>> {
         match self.open.get(&handle)? {
-            Open::File(_) => None,
+            Open::File(..) => None,
             Open::Directory(directory) => Some(directory.clone()),
         }
     }
@@ -128,20 +156,20 @@ impl Table {
         shared.file.reader = reader;
     }
 
-    /// Closes a handle on a file, and answers its node. A handle that is not there is one whose
-    /// release was sent again.
-    pub(crate) fn close_file(&mut self, handle: HandleId) -> Option<NodeId> {
-        let Some(Open::File(node)) = self.open.get(&handle) else { return None };
-        let node = *node;
+    /// Closes a handle on a file. A handle that is not there is one whose release was sent again.
+    pub(crate) fn close_file(&mut self, handle: HandleId) -> Option<Closed> {
+        let Some(&Open::File(node, mode)) = self.open.get(&handle) else { return None };
         self.open.remove(&handle);
+        let mut closed = Closed { node, backing: None };
         if let Some(shared) = self.readers.get_mut(&node) {
+            closed.backing = shared.mode.close(mode);
             shared.handles = shared.handles.saturating_sub(1);
             shared.file.reader.close();
             if shared.handles == 0 {
                 self.readers.remove(&node);
             }
         }
-        Some(node)
+        Some(closed)
     }
 
     /// Closes a handle on a directory, and answers its node.
@@ -165,7 +193,7 @@ impl Table {
     /// The open handles as records.
     pub(crate) fn records(&self) -> Vec<Record> {
         let record = |(&handle, open): (&HandleId, &Open)| match open {
-            Open::File(node) => Record::File { handle, node: *node },
+            Open::File(node, mode) => Record::File { handle, node: *node, mode: *mode },
             Open::Directory(directory) => Record::Directory { handle, node: directory.node },
         };
         self.open.iter().map(record).collect()

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod attr;
+mod backing;
 mod config;
 mod directory;
 mod errno;
@@ -34,6 +35,7 @@ pub use attr::{
     Attr, DirEntry, Entry, HandleId, Kind, Lookup, NodeId, OpenMode, OpenOptions, Opened, ROOT,
     Statfs,
 };
+pub use backing::{BackingId, Backings};
 pub use config::Config;
 pub use errno::Errno;
 pub use filesystem::Fs;

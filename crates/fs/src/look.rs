@@ -67,12 +67,14 @@ impl Fs {
             return shared.own_attr(node);
         };
         let sight = shared.look("getattr", parent, &name).await?;
-        let found = shared.learn(&mut shared.tree(), parent, &name, &sight);
-        match found {
-            Some(id) if id == node => shared.own_attr(node),
-            Some(_) => Err(Errno::Stale),
-            None => Err(Errno::NotFound),
+        let mut tree = shared.tree();
+        match shared.learn(&mut tree, parent, &name, &sight) {
+            Some(id) if id == node || tree.is_same(id, node) => {}
+            Some(_) => return Err(Errno::Stale),
+            None => return Err(Errno::NotFound),
         }
+        drop(tree);
+        shared.own_attr(node)
     }
 }
 

@@ -1,17 +1,19 @@
 //! Opening and reading files.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use object::{Error, ErrorKind, Key, Meta, StorageState};
+use object::{Error, ErrorKind, Key, Meta, StorageState, Version};
 
 use crate::attr::{HandleId, Kind, NodeId, OpenMode, OpenOptions, Opened};
+use crate::backing::Backing;
 use crate::errno::Errno;
 use crate::fact::{Fact, Tag};
 use crate::filesystem::{Fs, Shared};
 use crate::handles::OpenFile;
 use crate::probe::{Found, probe};
-use crate::reader::Slices;
+use crate::reader::{Reader, Slices};
 use crate::tree::{Known, Trust};
 
 /// What is known before a file is opened.
@@ -26,7 +28,9 @@ impl Fs {
     /// Opens the file `node` for reading.
     ///
     /// # Errors
-    /// [`Errno::Stale`] when its name stands for another version, which a lookup then finds;
+    /// [`Errno::Stale`] when its name stands for another version, which a lookup then finds, or
+    /// when another node of the same version is of more use: the kernel looks the name up again
+    /// by itself and opens what it finds;
     /// [`Errno::NotFound`] when it stands for nothing; [`Errno::IsDirectory`];
     /// [`Errno::Access`] for an archived object; [`Errno::ReadOnly`] or [`Errno::NotPermitted`]
     /// for writing; [`Errno::Invalid`] for synchronous writes; [`Errno::Io`].
@@ -43,21 +47,20 @@ impl Fs {
         if let Standing::Unknown { parent, name } = shared.standing(node, options.direct)? {
             let sight = shared.look("open", parent, &name).await?;
             let mut tree = shared.tree();
+            let now = shared.clock.now();
             match shared.learn(&mut tree, parent, &name, &sight) {
-                Some(id) if id == node => tree.use_grant(id, shared.clock.now()),
-                Some(_) => return Err(Errno::Stale),
+                Some(id) if tree.is_same(id, node) => tree.use_grant(id, now),
+                Some(_) => {
+                    tree.tell_stale(node, now);
+                    return Err(Errno::Stale);
+                }
                 None => return Err(Errno::NotFound),
             };
         }
         shared.make_readable(node).await?;
         let reader = shared.reader_of(node).ok_or(Errno::Stale)?;
-        shared.tree().open_file(node);
-        let handle = shared.handles.lock().open_file(node, || reader);
-        let mode = match options.direct {
-            true => OpenMode::Direct,
-            false => OpenMode::Cached { keep: true },
-        };
-        Ok(Opened { handle, mode })
+        let file = shared.backing_file(reader.version()).await;
+        shared.open_handle(node, reader, options.direct, file)
     }
 
     /// At most `len` bytes of an open file from `offset`, fewer only at its end. Reads of one
@@ -97,6 +100,7 @@ impl Shared {
             return Err(Errno::IsDirectory);
         }
         let (parent, name, own) = (node.parent, node.fact.name.clone(), node.fact.clone());
+        let gone = node.is_gone();
         let current = tree.is_current(id);
         if self.policy.opens_look() {
             return match current && tree.use_grant(id, now) {
@@ -106,11 +110,63 @@ impl Shared {
         }
         match tree.know(parent, &name, now, Trust::Opened) {
             _ if fresh => Ok(Standing::Unknown { parent, name }),
-            Known::Present(fact, _) if current && fact.same_version(&own) => Ok(Standing::Current),
-            Known::Present(..) => Err(Errno::Stale),
+            Known::Present(fact, _) if !gone && fact.same_version(&own) => Ok(Standing::Current),
+            Known::Present(..) => {
+                tree.tell_stale(id, now);
+                Err(Errno::Stale)
+            }
             Known::Absent(_) => Err(Errno::NotFound),
             Known::Unknown => Ok(Standing::Unknown { parent, name }),
         }
+    }
+
+    /// The local file of the whole of `version`, if the kernel can read one by itself.
+    async fn backing_file(&self, version: &Arc<Version>) -> Option<Arc<File>> {
+        self.backings.get().filter(|backings| backings.available())?;
+        let file = self.store.backing(version).await?;
+        // What the kernel reads nobody checks any more, and a mapping beyond the end of a file
+        // kills its reader.
+        let size = file.metadata().map(|metadata| metadata.len());
+        if !matches!(size, Ok(size) if size == version.size) {
+            tracing::warn!(key = version.key.as_str(), ?size, "a cached file has a wrong size");
+            return None;
+        }
+        Some(file)
+    }
+
+    /// Opens a handle, on `file` if that is given and the kernel allows it beside the other
+    /// handles of `node`. Where those forbid it, the name may go on to another node.
+    fn open_handle(
+        &self,
+        node: NodeId,
+        reader: Arc<Reader>,
+        direct: bool,
+        file: Option<Arc<File>>,
+    ) -> Result<Opened, Errno> {
+        let mut handles = self.handles.lock();
+        let mut tree = self.tree();
+        let hindered = file.is_some() && !direct && handles.is_paged(node);
+        if hindered && tree.move_on(node, self.clock.now()) {
+            return Err(Errno::Stale);
+        }
+        let opened = handles.open_file(node, reader, direct, || {
+            let file = file?;
+            let id = self.backings.get()?.register(&file)?;
+            Some(Backing { id, file: Some(file) })
+        });
+        tree.open_file(node);
+        if matches!(opened.mode, OpenMode::Backed { .. }) {
+            tree.mark_served(node);
+        }
+        Ok(opened)
+    }
+
+    /// No handle is open on `backing` any more: its space is not to stay taken.
+    pub(crate) fn give_up(&self, backing: Backing) {
+        if let Some(backings) = self.backings.get() {
+            backings.give_up(backing.id);
+        }
+        drop(backing.file);
     }
 
     /// Finds out by HEAD what a listing left open of `node`: whether an archived object was

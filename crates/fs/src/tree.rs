@@ -3,7 +3,8 @@
 //! A [`Node`] stands for one version of one file, or for one directory. Its number is counted up
 //! and never used again, since the kernel's pages belong to it; the node that a path stands for
 //! now is its *current* node. A file that is seen to have changed gets a new node, and the old
-//! one goes on with its old version until the kernel lets go of it.
+//! one goes on with its old version until the kernel lets go of it. A version can have several
+//! nodes, see [`succession`].
 //!
 //! What was seen of a name is kept in up to three places, and the youngest counts: the current
 //! node, the snapshot of the directory, and the list of absences.
@@ -12,6 +13,7 @@ mod absence;
 mod know;
 mod path;
 mod record;
+mod succession;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub(crate) struct Tree {
     forgotten: VecDeque<NodeId>,
     /// Nodes that were looked at in the store just now, and not opened since.
     grants: HashMap<NodeId, Time>,
+    /// When opens were last answered by ESTALE, by the path's hash.
+    told: HashMap<u64, Time>,
     next: NodeId,
     snapshot_names: usize,
     snapshot_bytes: u64,
@@ -89,6 +93,7 @@ impl Tree {
             absences: absence::Absences::default(),
             forgotten: VecDeque::new(),
             grants: HashMap::new(),
+            told: HashMap::new(),
             next: ROOT + 1,
             snapshot_names: 0,
             snapshot_bytes: 0,
@@ -156,9 +161,15 @@ impl Tree {
         if self.absences.get(hash, parent, &fact.name).is_some_and(|at| at > seen) {
             return None;
         }
+        Some(self.place(Node { seen, ..Node::new(fact.clone(), parent, hash) }))
+    }
+
+    /// Gives `node` a number; it is the current node of its path from now on.
+    fn place(&mut self, node: Node) -> NodeId {
+        let (parent, hash) = (node.parent, node.hash);
         let id = self.next;
         self.next += 1;
-        self.nodes.insert(id, Node { seen, ..Node::new(fact.clone(), parent, hash) });
+        self.nodes.insert(id, node);
         if let Some(parent) = self.nodes.get_mut(&parent) {
             parent.children += 1;
         }
@@ -167,7 +178,7 @@ impl Tree {
             self.drop_unheld(old);
         }
         self.queue(id);
-        Some(id)
+        id
     }
 
     /// `name` in `parent` was seen to be absent at `seen`.
@@ -183,13 +194,6 @@ impl Tree {
             self.drop_unheld(id);
         }
         self.absences.insert(hash, parent, name, millis(seen));
-    }
-
-    /// The version of `id` turned out to be gone from the store.
-    pub(crate) fn mark_gone(&mut self, id: NodeId) {
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.gone = true;
-        }
     }
 
     /// Bytes of `id` were given out.

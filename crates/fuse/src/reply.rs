@@ -113,7 +113,14 @@ pub enum OpenMode {
     },
     /// The kernel reads and writes the backing file itself. All handles of a node that are open
     /// together must name the same id.
-    Passthrough(BackingId),
+    Passthrough {
+        /// The backing file.
+        id: BackingId,
+        /// Reads and writes of this handle become requests all the same, and only its mappings
+        /// are of the backing file. An `O_DIRECT` handle without this does direct IO on the
+        /// backing file, under the rules of that file system for offsets, lengths and addresses.
+        direct: bool,
+    },
 }
 
 /// The answer to OPEN.
@@ -137,7 +144,10 @@ impl Opened {
             OpenMode::Direct { parallel_writes: true } => {
                 (fopen::DIRECT_IO | fopen::PARALLEL_DIRECT_WRITES, 0)
             }
-            OpenMode::Passthrough(BackingId(id)) => (fopen::PASSTHROUGH, id),
+            OpenMode::Passthrough { id: BackingId(id), direct: false } => (fopen::PASSTHROUGH, id),
+            OpenMode::Passthrough { id: BackingId(id), direct: true } => {
+                (fopen::PASSTHROUGH | fopen::DIRECT_IO, id)
+            }
         };
         let flush = if self.no_flush { fopen::NOFLUSH } else { 0 };
         abi::OpenOut { fh: self.fh, open_flags: flags | flush, backing_id }

@@ -14,17 +14,15 @@ use object::{
     Span, Store, Version,
 };
 use tokio::time::Instant;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::config::Config;
 use crate::endpoint::Endpoint;
-use crate::fetch::{Fetch, Road};
+use crate::errand::Errand;
+use crate::fetch::Fetch;
 use crate::listing;
-use crate::pace::{Gate, Latencies, Tokens};
-use crate::pool::{Pool, Tls};
 use crate::queue::is_flyable;
+use crate::road::Road;
 use crate::sdk::Surroundings;
-use crate::signer::Signer;
 use crate::stats::{Counters, Stats};
 use crate::trust::Trust;
 use crate::wallet::Wallet;
@@ -84,7 +82,7 @@ impl S3 {
         for _ in 0..REGIONS_MAX {
             let endpoint = Endpoint::resolve(&around.place(&config, &region)).await?;
             let client = around.client(&config, &region, wallet.as_ref(), counters.clone());
-            let road = road(&config, &endpoint, &trust, clock.clone())?;
+            let road = Road::new(&config, &endpoint, &trust, clock.clone())?;
             let road =
                 Arc::new(Road { wallet: wallet.clone(), counters: counters.clone(), ..road });
             let s3 = S3 {
@@ -96,7 +94,7 @@ impl S3 {
                 is_aws: around.is_aws(),
             };
             let fetched = clock.now();
-            let answer = s3.ask(&first).await;
+            let answer = s3.ask(&first, false).await;
             let elsewhere = answer.as_ref().err().and_then(|e| listing::right_region(e, &region));
             if let (Some(right), None) = (elsewhere, &config.region) {
                 tracing::info!(asked = %region, %right, "the bucket is in another region");
@@ -123,11 +121,14 @@ impl S3 {
         self.road.gate.limit()
     }
 
+    /// `known`: the endpoint was reached before.
     async fn ask(
         &self,
         request: &ListingRequest,
+        known: bool,
     ) -> std::result::Result<ListObjectsV2Output, SdkError<ListObjectsV2Error, HttpResponse>> {
-        self.client
+        let request = self
+            .client
             .list_objects_v2()
             .bucket(&self.bucket)
             .prefix(&request.prefix)
@@ -137,9 +138,12 @@ impl S3 {
             .encoding_type(EncodingType::Url)
             .set_optional_object_attributes(
                 self.is_aws.then(|| vec![OptionalObjectAttributes::RestoreStatus]),
-            )
-            .send()
-            .await
+            );
+        self.errand(known).run(|| request.clone().send()).await
+    }
+
+    fn errand(&self, known: bool) -> Errand<'_> {
+        Errand { road: &self.road, within: self.config.read_deadline, known }
     }
 
     fn page(
@@ -174,37 +178,6 @@ fn no_such_bucket(bucket: &str, error: Error) -> Error {
     Error::caused(ErrorKind::NoSuchBucket, message, id, Some(Box::new(error)))
 }
 
-/// The road of unsigned requests.
-fn road(config: &Config, endpoint: &Endpoint, trust: &Trust, clock: Clock) -> Result<Road> {
-    let tls = match endpoint.tls {
-        true => {
-            let name = ServerName::try_from(endpoint.host.clone()).map_err(|e| {
-                let message = format!("no certificate can name the host {}", endpoint.host);
-                Error::caused(ErrorKind::Invalid, message, None, Some(Box::new(e)))
-            })?;
-            Some(Tls::new(trust.rustls()?, name))
-        }
-        false => None,
-    };
-    let now = Instant::now();
-    Ok(Road {
-        pool: Pool::new(&endpoint.host, endpoint.port, tls),
-        signer: Signer::new(endpoint.clone(), &config.user_agent, clock),
-        wallet: None,
-        gate: Gate::new(config.max_connections),
-        // A dead store sees at most 100 retries and then 10 a second, whatever is asked for.
-        retries: Tokens::new(100.0, 10.0, 0.5, now),
-        // Second tries add at most a tenth to the requests, and 16 and then one in two seconds
-        // when none succeeds.
-        hedges: Tokens::new(16.0, 0.5, 0.1, now),
-        latencies: Latencies::default(),
-        counters: Arc::default(),
-        max_attempts: config.max_attempts.max(1),
-        stall: config.stall,
-        part_size: config.part_size,
-    })
-}
-
 impl Source for S3 {
     fn read(&self, version: &Arc<Version>, span: Span, lease: Lease) -> Arc<Flight> {
         let flyable = is_flyable(span, version.size, lease.bytes());
@@ -226,7 +199,8 @@ impl Source for S3 {
 #[async_trait]
 impl Store for S3 {
     async fn head(&self, key: &Key) -> Result<Meta> {
-        let sent = self.client.head_object().bucket(&self.bucket).key(key.as_str()).send().await;
+        let request = self.client.head_object().bucket(&self.bucket).key(key.as_str());
+        let sent = self.errand(true).run(|| request.clone().send()).await;
         let what = || format!("looking up s3://{}/{key}", self.bucket);
         let answer = sent.map_err(|e| listing::failed(&what(), e, self.config.read_deadline))?;
         listing::headed(key, &answer)
@@ -234,7 +208,7 @@ impl Store for S3 {
 
     async fn list(&self, request: &ListingRequest) -> Result<Listing> {
         let fetched = self.clock.now();
-        let answer = self.ask(request).await;
+        let answer = self.ask(request, true).await;
         self.page(request, answer, fetched)
     }
 }

@@ -54,8 +54,8 @@ pub struct Config {
     /// The most time one read, HEAD or LIST takes, retries and waits included.
     pub read_deadline: Duration,
     /// The least time without a byte after which a second try on another connection is made.
-    /// Where first bytes are seen to take long, three times their 99th percentile, up to five
-    /// times this, is waited for instead.
+    /// Where first bytes are seen to take long, three times their 99th percentile, up to ten
+    /// times this, is waited for instead; and twice as long at each later try.
     pub stall: Duration,
     /// The longest answer in bytes that is held back until its checksum is verified.
     pub part_size: u64,
@@ -66,7 +66,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults for `bucket`: 10 attempts, 30 s, 2 s to a stall, 8 MiB parts, 64 connections.
+    /// The defaults for `bucket`: 10 attempts, 30 s, 1 s to a stall, 8 MiB parts, 64 connections.
     pub fn new(bucket: Bucket) -> Self {
         Self {
             bucket,
@@ -77,7 +77,7 @@ impl Config {
             ca_bundle: None,
             max_attempts: 10,
             read_deadline: Duration::from_secs(30),
-            stall: Duration::from_secs(2),
+            stall: Duration::from_secs(1),
             part_size: 8 << 20,
             max_connections: 64,
             user_agent: concat!("mount-s3/", env!("CARGO_PKG_VERSION")).to_owned(),

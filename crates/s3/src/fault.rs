@@ -1,8 +1,10 @@
 //! What went wrong with one try, and what cures it.
 
 use std::error::Error as StdError;
+use std::io;
 
 use object::{Error, ErrorKind};
+use tokio_rustls::rustls;
 
 use crate::reply::{Reply, plain};
 
@@ -52,10 +54,15 @@ impl Fault {
         Self { error, cure: Cure::None }
     }
 
-    /// No byte for too long.
+    /// No byte for so long that another connection is worth a second try.
     pub(crate) fn stalled() -> Self {
         let error = Error::new(ErrorKind::Timeout, "the connection made no progress");
         Self { error, cure: Cure::Elsewhere }
+    }
+
+    /// No byte for so long that the try has failed.
+    pub(crate) fn silent() -> Self {
+        Self { cure: Cure::Again, ..Self::stalled() }
     }
 
     /// What the store answered instead of a body: `reply`, and the XML that came with it.
@@ -70,6 +77,39 @@ impl Fault {
         };
         complaint.fault()
     }
+}
+
+/// What keeps an endpoint from being reached that may be none of the network's moods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// Its certificate is not believed.
+    Certificate,
+    /// Its host does not exist, or nobody there listens, or speaks TLS.
+    Address,
+}
+
+impl Obstacle {
+    /// Looks for one among the causes of `error`.
+    pub(crate) fn find(error: &(dyn StdError + 'static)) -> Option<Self> {
+        let io = error.downcast_ref::<io::Error>();
+        // The inner error of an `io::Error` is none of its sources.
+        let inner = io.and_then(io::Error::get_ref).map(|e| e as &(dyn StdError + 'static));
+        match (error.downcast_ref::<rustls::Error>(), io.map(io::Error::kind)) {
+            (Some(rustls::Error::InvalidCertificate(_)), _) => Some(Self::Certificate),
+            (Some(_), _) | (_, Some(io::ErrorKind::ConnectionRefused)) => Some(Self::Address),
+            _ if io.is_some_and(is_unknown_host) => Some(Self::Address),
+            _ => inner.and_then(Self::find).or_else(|| error.source().and_then(Self::find)),
+        }
+    }
+}
+
+/// Whether a look-up found that there is no such host, and not that nobody could be asked. The
+/// resolver's code is lost on the way, only its words are left (`gai_strerror` of glibc and musl).
+fn is_unknown_host(error: &io::Error) -> bool {
+    let text = error.to_string();
+    text.starts_with("failed to lookup address information")
+        && !text.contains("Temporary failure")
+        && !text.contains("Try again")
 }
 
 /// A refusal or failure as the store tells it.

@@ -5,38 +5,20 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use object::{Error, ErrorKind, Pilot, Span, Version};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use crate::fault::{Cure, Fault};
-use crate::pace::{Gate, Latencies, Place, Tokens, back_off};
-use crate::pool::Pool;
+use crate::pace::{Place, back_off};
 use crate::queue::Queue;
 use crate::reply::Reply;
-use crate::signer::{Ask, Signer};
-use crate::stats::Counters;
-use crate::wallet::Wallet;
+use crate::road::Road;
+use crate::signer::Ask;
 use crate::wire::{Connection, Silence};
 
 /// How long an error document is waited for.
 const COMPLAINT_WAIT: Duration = Duration::from_secs(2);
 /// Kept connections that one try finds closed before it makes its own.
 const STALE_MAX: usize = 3;
-
-/// What all flights of one client share.
-pub(crate) struct Road {
-    pub(crate) pool: Arc<Pool>,
-    pub(crate) signer: Signer,
-    /// `None`: requests are not signed.
-    pub(crate) wallet: Option<Wallet>,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) retries: Tokens,
-    pub(crate) hedges: Tokens,
-    pub(crate) latencies: Latencies,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) max_attempts: u32,
-    pub(crate) stall: Duration,
-    pub(crate) part_size: u64,
-}
 
 /// One flight on its road.
 pub(crate) struct Fetch {
@@ -46,6 +28,8 @@ pub(crate) struct Fetch {
     queue: Queue,
     deadline: Instant,
     who: Option<Credentials>,
+    /// Tries that were given up for their silence.
+    silences: u32,
     last: Option<Error>,
 }
 
@@ -56,7 +40,7 @@ impl Fetch {
         pilot: Pilot,
         deadline: Instant,
     ) -> Self {
-        Self { road, version, pilot, queue: Queue::default(), deadline, who: None, last: None }
+        Self { road, version, pilot, queue: Queue::default(), deadline, who: None, silences: 0, last: None }
     }
 
     /// Flies to the end, whatever it is.
@@ -81,6 +65,7 @@ impl Fetch {
                 Err(fault) => fault,
             };
             self.queue.forget();
+            self.silences += u32::from(fault.error.kind() == ErrorKind::Timeout);
             let now = Instant::now();
             let wait = match fault.cure {
                 Cure::None => return Err(self.explain(fault.error)),
@@ -134,8 +119,7 @@ impl Fetch {
             self.road.pool.keep(connection);
         }
         place.succeeded();
-        self.road.retries.earn();
-        self.road.hedges.earn();
+        self.road.succeeded();
         Ok(())
     }
 
@@ -159,7 +143,7 @@ impl Fetch {
         };
         let ask = Ask { version: &self.version, range };
         let request = road.signer.request(&ask, self.who.as_ref()).map_err(Fault::last)?;
-        let patience = road.latencies.patience(road.stall);
+        let patience = road.latencies.patience(road.stall, self.silences);
         road.counters.gets.add(1);
         let mut stale = 0;
         loop {
@@ -171,7 +155,8 @@ impl Fetch {
                 }
             };
             let sent = Instant::now();
-            let answered = self.patiently(patience, connection.exchange(&request)).await?;
+            let exchange = road.patiently(patience, connection.exchange(&request));
+            let answered = guard(&self.pilot, self.deadline, exchange).await??;
             match answered {
                 Ok(reply) => {
                     road.latencies.saw(sent.elapsed());
@@ -258,10 +243,9 @@ impl Fetch {
             }
             let mut read = connection.give(&mut self.queue);
             if read == 0 {
-                let patience = road.latencies.patience(road.stall);
-                let (pilot, deadline) = (&self.pilot, self.deadline);
-                let fill = connection.fill(&mut self.queue);
-                let filled = patiently(&road, (pilot, deadline), patience, fill).await?;
+                let patience = road.latencies.patience(road.stall, self.silences);
+                let fill = road.patiently(patience, connection.fill(&mut self.queue));
+                let filled = guard(&self.pilot, self.deadline, fill).await??;
                 read = filled.map_err(|e| broken(Silence::Broken(e), connection))?;
             }
             if read == 0 {
@@ -276,14 +260,6 @@ impl Fetch {
         }
         self.queue.release(&mut self.pilot);
         Ok(())
-    }
-
-    async fn patiently<T>(
-        &self,
-        patience: Duration,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Fault> {
-        patiently(&self.road, (&self.pilot, self.deadline), patience, work).await
     }
 }
 
@@ -300,28 +276,6 @@ async fn guard<T>(
             Err(Fault::last(Error::new(ErrorKind::Abandoned, "nobody waits for the bytes")))
         }
         () = sleep_until(deadline) => Err(Fault::last(late())),
-    }
-}
-
-/// Does `work`, and gives it up for another connection when it takes longer than `patience` and
-/// the extra requests are not used up; when they are, waits on.
-async fn patiently<T>(
-    road: &Road,
-    (pilot, deadline): (&Pilot, Instant),
-    patience: Duration,
-    work: impl Future<Output = T>,
-) -> Result<T, Fault> {
-    tokio::pin!(work);
-    loop {
-        let pause = Instant::now() + patience;
-        match timeout_at(pause, guard(pilot, deadline, work.as_mut())).await {
-            Ok(done) => return done,
-            Err(_) if pause < deadline && road.hedges.try_take(pause) => {
-                road.counters.hedges.add(1);
-                return Err(Fault::stalled());
-            }
-            Err(_) => {}
-        }
     }
 }
 

@@ -18,7 +18,9 @@
 mod checksum;
 mod client;
 mod config;
+mod detour;
 mod endpoint;
+mod errand;
 mod fault;
 mod fetch;
 mod listing;
@@ -27,6 +29,7 @@ mod pace;
 mod pool;
 mod queue;
 mod reply;
+mod road;
 mod sdk;
 mod signer;
 mod stats;

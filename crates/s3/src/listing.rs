@@ -16,7 +16,7 @@ use object::{
 };
 use percent_encoding::percent_decode_str;
 
-use crate::fault::{Complaint, element};
+use crate::fault::{Complaint, Cure, element};
 use crate::reply::plain;
 
 /// What a HEAD said about `key`.
@@ -166,6 +166,20 @@ fn complaint(raw: &HttpResponse, error: &(impl ProvideErrorMetadata + RequestId)
             .map(plain)
             .or_else(|| element(&body, "Region")),
         request_id: error.request_id().map(plain),
+    }
+}
+
+/// What may help where the SDK could not do it.
+pub(crate) fn cure<E>(error: &SdkError<E, HttpResponse>) -> Cure
+where
+    E: StdError + ProvideErrorMetadata + RequestId + Send + Sync + 'static,
+{
+    match error {
+        SdkError::ServiceError(answer) => complaint(answer.raw(), answer.err()).fault().cure,
+        SdkError::DispatchFailure(failure) if failure.is_user() => Cure::None,
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Cure::Again,
+        SdkError::DispatchFailure(_) if !is_about_credentials(error) => Cure::Again,
+        _ => Cure::None,
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// The limit of requests in flight: halved when the store asks to slow down, raised by one after
-/// as many successes as it has places.
+/// The limit of requests in flight. Each request that the store asks to slow down takes away half
+/// a place, so that a round of nothing but such answers halves the limit, and a few among many
+/// good ones hardly lower it; as many successes as there are places give one back.
 pub(crate) struct Gate {
     places: Arc<Semaphore>,
     most: usize,
@@ -20,22 +21,21 @@ struct Limit {
     /// Places to take away as soon as they come back.
     debt: usize,
     successes: usize,
-    /// Counts the halvings: requests that set out before one do not cause the next.
-    halvings: u64,
+    /// Whether half of a place is taken away.
+    half: bool,
 }
 
 /// One place in the gate, given back when dropped.
 pub(crate) struct Place {
     gate: Arc<Gate>,
     permit: Option<OwnedSemaphorePermit>,
-    halvings: u64,
 }
 
 impl Gate {
     /// A gate with `most` places, at least one.
     pub(crate) fn new(most: usize) -> Arc<Self> {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        let state = Mutex::new(Limit { limit: most, debt: 0, successes: 0, halvings: 0 });
+        let state = Mutex::new(Limit { limit: most, debt: 0, successes: 0, half: false });
         Arc::new(Self { places: Arc::new(Semaphore::new(most)), most, state })
     }
 
@@ -43,8 +43,7 @@ impl Gate {
     pub(crate) async fn enter(self: &Arc<Self>) -> Place {
         // The semaphore is never closed; a place without a permit would only be uncounted.
         let permit = self.places.clone().acquire_owned().await.ok();
-        let halvings = lock(&self.state).halvings;
-        Place { gate: self.clone(), permit, halvings }
+        Place { gate: self.clone(), permit }
     }
 
     /// Places now.
@@ -58,8 +57,11 @@ impl Place {
     pub(crate) fn succeeded(&self) {
         let mut state = lock(&self.gate.state);
         state.successes += 1;
-        if state.successes >= state.limit && state.limit < self.gate.most {
-            state.successes = 0;
+        if state.successes < state.limit {
+            return;
+        }
+        state.successes = 0;
+        if state.limit < self.gate.most {
             state.limit += 1;
             match state.debt.checked_sub(1) {
                 Some(less) => state.debt = less,
@@ -71,15 +73,11 @@ impl Place {
     /// The store asked the request in this place to slow down.
     pub(crate) fn refused(&self) {
         let mut state = lock(&self.gate.state);
-        if state.halvings != self.halvings {
-            return;
+        state.half = !state.half;
+        if state.half && state.limit > 1 {
+            state.limit -= 1;
+            state.debt += 1 - self.gate.places.forget_permits(1);
         }
-        let limit = (state.limit / 2).max(1);
-        let excess = state.limit - limit;
-        state.debt += excess - self.gate.places.forget_permits(excess);
-        state.limit = limit;
-        state.successes = 0;
-        state.halvings += 1;
     }
 }
 
@@ -159,9 +157,10 @@ impl Latencies {
         }
     }
 
-    /// How long a silence is waited for: `least`, or three times the 99th percentile, up to five
-    /// times `least`.
-    pub(crate) fn patience(&self, least: Duration) -> Duration {
+    /// How long a silence is waited for: `least`, or three times the 99th percentile, up to ten
+    /// times `least`; and twice as long for each of the `silences` before it, so that a store
+    /// which is slower than anybody knew is not asked for ever and never heard.
+    pub(crate) fn patience(&self, least: Duration, silences: u32) -> Duration {
         let counts = lock(&self.0);
         let total: u32 = counts.iter().sum();
         let mut seen = 0;
@@ -170,7 +169,7 @@ impl Latencies {
             u64::from(seen) * 100 >= u64::from(total) * 99
         });
         let p99 = Duration::from_millis(slow.filter(|_| total >= 20).map_or(0, |b| 2 << b));
-        (p99 * 3).clamp(least, least * 5)
+        (p99 * 3).clamp(least, least * 10).saturating_mul(1 << silences.min(10))
     }
 }
 

@@ -13,14 +13,16 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::fault::{Cure, Fault};
+use crate::detour::Detour;
+use crate::endpoint::Endpoint;
+use crate::fault::{Cure, Fault, Obstacle};
 use crate::names::Names;
 use crate::wire::{Connection, TLS_READ, Wire};
 
 /// How long an idle connection is kept. S3 closes them after some 20 s.
 const IDLE_MAX: Duration = Duration::from_secs(8);
 /// How long one address is given to accept, and TLS to be agreed on.
-const CONNECT_MAX: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// How many addresses one dialling tries.
 const ADDRESSES_MAX: usize = 3;
 
@@ -42,6 +44,8 @@ pub(crate) struct Pool {
     host: String,
     names: Names,
     tls: Option<Tls>,
+    /// What has to be said to a proxy before TLS.
+    tunnel: Option<String>,
     idle: Mutex<Idle>,
 }
 
@@ -54,12 +58,19 @@ struct Idle {
 }
 
 impl Pool {
-    pub(crate) fn new(host: &str, port: u16, tls: Option<Tls>) -> Arc<Self> {
+    /// No connections yet to `endpoint`, or to the proxy on the way to it.
+    pub(crate) fn new(endpoint: &Endpoint, tls: Option<Tls>, detour: Option<Detour>) -> Arc<Self> {
+        let (host, port) = match &detour {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&endpoint.host, endpoint.port),
+        };
+        let tunnel = detour.as_ref().filter(|_| tls.is_some()).map(|d| d.tunnel(endpoint));
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             host: host.to_owned(),
             names: Names::new(host, port),
             tls,
+            tunnel,
             idle: Mutex::default(),
         })
     }
@@ -116,18 +127,45 @@ impl Pool {
         let Some(tls) = &self.tls else {
             return Ok(Connection::new(Wire::Plain(stream), address));
         };
+        let stream = match &self.tunnel {
+            Some(tunnel) => self.tunnel(stream, address, tunnel).await?,
+            None => stream,
+        };
         let buffered = BufReader::with_capacity(TLS_READ, stream);
         match timed(tls.connector.connect(tls.name.clone(), buffered)).await {
             Ok(stream) => Ok(Connection::new(Wire::Tls(Box::new(stream)), address)),
             Err(error) => {
-                let told = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-                let refused = matches!(told, Some(rustls::Error::InvalidCertificate(_)));
+                let refused = Obstacle::find(&error) == Some(Obstacle::Certificate);
                 let mut fault = self.unreachable("trusted", error);
                 if refused {
                     fault.cure = Cure::None;
                 }
                 Err(fault)
             }
+        }
+    }
+
+    /// Has the proxy connect us to the endpoint.
+    async fn tunnel(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        request: &str,
+    ) -> Result<TcpStream, Fault> {
+        let mut connection = Connection::new(Wire::Plain(stream), address);
+        let asked = timeout(CONNECT_MAX, connection.exchange(request.as_bytes())).await;
+        let answer = asked.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+        let refused = |why: String| {
+            let message = format!("the proxy {} makes no tunnel: {why}", self.host);
+            Fault::transport(ErrorKind::Unreachable, message, None)
+        };
+        match answer.map_err(|e| refused(e.to_string()))?.status {
+            200..=299 => connection.into_plain().ok_or_else(|| refused("it says more".into())),
+            // It does not know us, or does not want us there.
+            status @ 400..=499 => {
+                Err(Fault { cure: Cure::None, ..refused(format!("it answers {status}")) })
+            }
+            status => Err(refused(format!("it answers {status}"))),
         }
     }
 

@@ -1,7 +1,6 @@
 //! The AWS SDK's client, set up for HEAD and LIST.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -25,6 +24,7 @@ use http_body_util::Limited;
 
 use crate::config::{Config, Identity};
 use crate::endpoint::Place;
+use crate::pool::CONNECT_MAX;
 use crate::stats::Counters;
 use crate::wallet::Wallet;
 
@@ -113,22 +113,14 @@ impl Surroundings {
         wallet: Option<&Wallet>,
         counters: Arc<Counters>,
     ) -> Client {
-        let deadline = config.read_deadline;
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(3))
-            .operation_attempt_timeout((deadline / 3).max(Duration::from_millis(500)))
-            .operation_timeout(deadline)
-            .build();
-        let retries = RetryConfig::standard()
-            .with_max_attempts(config.max_attempts.max(1))
-            .with_initial_backoff(Duration::from_millis(50))
-            .with_max_backoff(Duration::from_secs(5));
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_MAX).build();
         let mut builder = aws_sdk_s3::config::Builder::from(&self.sdk)
             .region(Region::new(region.to_owned()))
             .http_client(self.http.clone())
             .force_path_style(config.force_path_style)
             .timeout_config(timeouts)
-            .retry_config(retries)
+            // An `Errand` tries again.
+            .retry_config(RetryConfig::disabled())
             .identity_cache(IdentityCache::no_cache())
             .interceptor(Watch { counters, user_agent: config.user_agent.clone() });
         builder.set_endpoint_url(self.url.clone());

@@ -13,6 +13,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use object::{Clock, Error, ErrorKind, Result, Span, Version};
 
+use crate::detour::Detour;
 use crate::endpoint::Endpoint;
 
 /// One GET.
@@ -27,14 +28,28 @@ pub(crate) struct Signer {
     endpoint: Endpoint,
     user_agent: String,
     clock: Clock,
+    /// What comes before the path: nothing, or the whole URL for a proxy.
+    origin: String,
+    /// What the proxy has to be told, as lines of the head.
+    to_proxy: String,
     /// How far the store's clock is ahead of ours, in seconds.
     ahead: AtomicI64,
 }
 
 impl Signer {
-    pub(crate) fn new(endpoint: Endpoint, user_agent: &str, clock: Clock) -> Self {
+    /// For requests to `endpoint`, which go by way of `detour`.
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        detour: Option<&Detour>,
+        user_agent: &str,
+        clock: Clock,
+    ) -> Self {
+        // Under TLS the proxy sees no request.
+        let detour = detour.filter(|_| !endpoint.tls);
+        let origin = detour.map(|_| format!("http://{}", endpoint.authority)).unwrap_or_default();
+        let to_proxy = detour.map(Detour::header).unwrap_or_default();
         let user_agent = user_agent.chars().filter(|c| matches!(c, ' '..='~')).collect();
-        Self { endpoint, user_agent, clock, ahead: AtomicI64::new(0) }
+        Self { endpoint, user_agent, clock, origin, to_proxy, ahead: AtomicI64::new(0) }
     }
 
     /// Sets the clock by which requests are signed to the `Date` that the store answered.
@@ -60,7 +75,7 @@ impl Signer {
             }
             None => headers.push(("x-amz-checksum-mode", "ENABLED".to_owned())),
         }
-        let mut request = format!("GET {path} HTTP/1.1\r\n");
+        let mut request = format!("GET {}{path} HTTP/1.1\r\n{}", self.origin, self.to_proxy);
         if let Some(credentials) = who {
             for (name, value) in self.signature(&path, &headers, credentials)? {
                 request += &format!("{name}: {value}\r\n");

@@ -13,7 +13,7 @@ pub struct Stats {
     pub lists: u64,
     /// Bytes of objects received, those of failed tries included.
     pub bytes: u64,
-    /// GETs that were second or later tries, for any reason.
+    /// Requests that were second or later tries, for any reason.
     pub retries: u64,
     /// Of them, those made because a connection was silent for too long.
     pub hedges: u64,

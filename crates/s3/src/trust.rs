@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_sdk_s3::config::SharedHttpClient;
-use aws_smithy_http_client::Builder;
+use aws_sdk_s3::config::RuntimeComponents;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Builder, Connector};
 use object::{Error, ErrorKind, Result};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -37,13 +39,23 @@ impl Trust {
 
     /// The HTTP client for what the SDK sends.
     pub(crate) fn sdk_client(&self) -> Result<SharedHttpClient> {
-        let builder = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        let Some(pem) = &self.bundle else { return Ok(builder.build_https()) };
-        let store = TrustStore::empty().with_pem_certificate(pem.as_slice());
-        let context = TlsContext::builder().with_trust_store(store).build().map_err(|e| {
+        let mut context = TlsContext::builder();
+        if let Some(pem) = &self.bundle {
+            let store = TrustStore::empty().with_pem_certificate(pem.as_slice());
+            context = context.with_trust_store(store);
+        }
+        let context = context.build().map_err(|e| {
             Error::caused(ErrorKind::Invalid, "the CA bundle is refused", None, Some(Box::new(e)))
         })?;
-        Ok(builder.tls_context(context).build_https())
+        Ok(Builder::new().build_with_connector_fn(move |settings, runtime| {
+            let mut connector = Connector::builder()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(context.clone())
+                .proxy_config(ProxyConfig::from_env());
+            connector.set_connector_settings(settings.cloned());
+            connector.set_sleep_impl(runtime.and_then(RuntimeComponents::sleep_impl));
+            connector.build()
+        }))
     }
 
     /// The TLS settings of our own connections.

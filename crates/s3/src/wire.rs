@@ -49,6 +49,14 @@ impl Connection {
         Self { wire, pending: Vec::new(), used: false, address }
     }
 
+    /// The socket, if it is bare and nothing came that was not used.
+    pub(crate) fn into_plain(self) -> Option<TcpStream> {
+        match self.wire {
+            Wire::Plain(stream) if self.pending.is_empty() => Some(stream),
+            _ => None,
+        }
+    }
+
     /// Sends a request and reads the head of its answer.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Reply, Silence> {
         match &mut self.wire {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use object::{ETag, StorageState, Time};
 
 use super::{Node, Tree};
-use crate::attr::{HandleId, Kind, NodeId, ROOT};
+use crate::attr::{HandleId, Kind, NodeId, OpenMode, ROOT};
 use crate::directory::Snapshot;
 use crate::fact::{Fact, Tag};
 
@@ -63,6 +63,8 @@ pub enum Record {
         handle: HandleId,
         /// What was opened.
         node: NodeId,
+        /// Who serves its bytes. A backing file keeps its number on the kernel's connection.
+        mode: OpenMode,
     },
     /// An open directory.
     Directory {
@@ -99,7 +101,8 @@ pub enum BadRecord {
     /// Two nodes of one number.
     #[error("node {0} is there twice")]
     Twice(NodeId),
-    /// A handle on a node that is not there, or that cannot be opened.
+    /// A handle on a node that is not there, or that cannot be opened, or not like that beside
+    /// its other handles.
     #[error("handle {0} is open on a node that cannot be opened")]
     Handle(HandleId),
 }

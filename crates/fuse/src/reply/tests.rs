@@ -11,7 +11,8 @@ fn every_open_mode_has_its_flags() {
     check(OpenMode::Cached { keep: true }, true, 0b10_0010, 0);
     check(OpenMode::Direct { parallel_writes: false }, false, 1, 0);
     check(OpenMode::Direct { parallel_writes: true }, false, 0b100_0001, 0);
-    check(OpenMode::Passthrough(BackingId(3)), true, 0b1010_0000, 3);
+    check(OpenMode::Passthrough { id: BackingId(3), direct: false }, true, 0b1010_0000, 3);
+    check(OpenMode::Passthrough { id: BackingId(3), direct: true }, true, 0b1010_0001, 3);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Reading through a real mount, and what the kernel asks for it.
 
 use crate::memory::{FILES, Mounted, SIZE, Workload, content};
-use fuse::{Features, OpenMode, Wanted};
+use fuse::{BackingId, Features, OpenMode, Wanted};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -144,16 +144,27 @@ fn small_requests_can_be_asked_for() {
     assert_eq!(mount.fs.count("largest"), 128 << 10);
 }
 
+/// A backing file that holds `bytes`, registered. The file has to live as long as it is opened.
+fn registered(mount: &Mounted, bytes: &[u8]) -> (tempfile::NamedTempFile, BackingId) {
+    let backing = mount.backing.as_ref().expect("a kernel with passthrough (6.9 or later)");
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    let id = backing.open(file.as_file().as_fd()).unwrap();
+    (file, id)
+}
+
+fn reversed() -> Vec<u8> {
+    let mut bytes = whole();
+    bytes.reverse();
+    bytes
+}
+
 #[test]
 fn a_passed_through_file_is_read_without_asking() {
     let mount = Mounted::new(Workload::Prompt);
-    let backing = mount.backing.as_ref().expect("a kernel with passthrough (6.9 or later)");
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    let mut bytes = whole();
-    bytes.reverse();
-    file.write_all(&bytes).unwrap();
-    let id = backing.open(file.as_file().as_fd()).unwrap();
-    *mount.fs.mode.lock().unwrap() = OpenMode::Passthrough(id);
+    let bytes = reversed();
+    let (_file, id) = registered(&mount, &bytes);
+    *mount.fs.mode.lock().unwrap() = OpenMode::Passthrough { id, direct: false };
     let path = mount.path("file-000");
     let open = File::open(&path).unwrap();
     assert!(std::fs::read(&path).unwrap() == bytes);
@@ -163,11 +174,42 @@ fn a_passed_through_file_is_read_without_asking() {
     *mount.fs.mode.lock().unwrap() = OpenMode::Cached { keep: true };
     assert_eq!(File::open(&path).unwrap_err().raw_os_error(), Some(libc::EIO));
     drop(open);
+    let backing = mount.backing.as_ref().unwrap();
     backing.close(id).unwrap();
     assert!(backing.close(id).is_err());
     let directory = File::open(tempfile::tempdir().unwrap().path()).unwrap();
     let error = backing.open(directory.as_fd()).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EISDIR));
+}
+
+/// What a program sees that opens with O_DIRECT and reads at any place into any memory.
+fn read_unaligned(path: &str) -> std::io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(path)?;
+    let mut buffer = vec![0; 1003];
+    file.read_exact_at(&mut buffer[1..], 501)?;
+    Ok(buffer.split_off(1))
+}
+
+#[test]
+fn an_o_direct_handle_on_a_backing_file_keeps_that_files_rules_unless_its_reads_are_asked_for() {
+    let mount = Mounted::new(Workload::Prompt);
+    let (_file, id) = registered(&mount, &reversed());
+    let path = mount.path("file-000");
+    *mount.fs.mode.lock().unwrap() = OpenMode::Passthrough { id, direct: false };
+    let passed = File::open(&path).unwrap();
+    // Ext4 and XFS refuse it, tmpfs does not.
+    match read_unaligned(&path) {
+        Ok(bytes) => assert!(bytes == reversed()[501..1503]),
+        Err(refused) => assert_eq!(refused.raw_os_error(), Some(libc::EINVAL)),
+    }
+    assert_eq!(mount.fs.count("read"), 0);
+    *mount.fs.mode.lock().unwrap() = OpenMode::Passthrough { id, direct: true };
+    assert!(read_unaligned(&path).unwrap() == content(501, 1002));
+    assert!(mount.fs.count("read") > 0);
+    let asked = mount.fs.count("read");
+    assert!(mapped(&File::open(&path).unwrap()) == reversed());
+    assert!(mapped(&passed) == reversed());
+    assert_eq!(mount.fs.count("read"), asked, "a mapping is of the backing file");
 }
 
 #[test]

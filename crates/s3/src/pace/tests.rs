@@ -9,25 +9,19 @@ async fn fill(gate: &Arc<Gate>) -> Vec<Place> {
 }
 
 #[tokio::test]
-async fn one_burst_of_refusals_halves_the_limit_once() {
+async fn a_round_of_nothing_but_refusals_halves_the_limit() {
     let gate = Gate::new(16);
-    let places = fill(&gate).await;
-    assert_eq!(places.len(), 16);
-    places.iter().for_each(Place::refused);
-    assert_eq!(gate.limit(), 8);
-    drop(places);
-    let places = fill(&gate).await;
-    assert_eq!(places.len(), 8);
-    places.iter().for_each(Place::refused);
-    assert_eq!(gate.limit(), 4);
+    for expected in [16, 8, 4, 2, 1, 1] {
+        let places = fill(&gate).await;
+        assert_eq!((places.len(), gate.limit()), (expected, expected));
+        places.iter().for_each(Place::refused);
+    }
 }
 
 #[tokio::test]
 async fn the_limit_recovers_by_one_for_each_round_of_successes_and_no_further_than_the_most() {
     let gate = Gate::new(8);
-    let first = gate.enter().await;
-    first.refused();
-    drop(first);
+    fill(&gate).await.iter().for_each(Place::refused);
     for expected in [4, 5, 6, 7, 8, 8] {
         assert_eq!(gate.limit(), expected);
         let places = fill(&gate).await;
@@ -37,12 +31,15 @@ async fn the_limit_recovers_by_one_for_each_round_of_successes_and_no_further_th
 }
 
 #[tokio::test]
-async fn the_limit_never_falls_below_one() {
-    let gate = Gate::new(2);
-    for _ in 0..5 {
-        gate.enter().await.refused();
-        assert_eq!(gate.limit(), 1);
+async fn a_refusal_for_every_ten_successes_leaves_room_for_sixteen_at_once() {
+    let gate = Gate::new(64);
+    for _ in 0..100 {
+        let place = gate.enter().await;
+        (0..10).for_each(|_| place.succeeded());
+        place.refused();
     }
+    assert!(gate.limit() >= 16, "{}", gate.limit());
+    assert_eq!(fill(&gate).await.len(), gate.limit());
 }
 
 #[tokio::test]
@@ -73,13 +70,14 @@ async fn successes_refill_a_bucket_up_to_its_brim() {
 fn patience_follows_slow_stores_within_limits() {
     let least = Duration::from_secs(2);
     let latencies = Latencies::default();
-    assert_eq!(latencies.patience(least), least);
+    assert_eq!(latencies.patience(least, 0), least);
     (0..100).for_each(|_| latencies.saw(Duration::from_millis(20)));
-    assert_eq!(latencies.patience(least), least);
+    assert_eq!(latencies.patience(least, 0), least);
     (0..100).for_each(|_| latencies.saw(Duration::from_millis(1500)));
-    assert!(latencies.patience(least) > Duration::from_secs(4));
+    assert!(latencies.patience(least, 0) > Duration::from_secs(4));
     (0..200).for_each(|_| latencies.saw(Duration::from_secs(60)));
-    assert_eq!(latencies.patience(least), least * 5);
+    assert_eq!(latencies.patience(least, 0), least * 10);
+    assert_eq!(latencies.patience(least, 2), least * 40);
 }
 
 #[test]

@@ -2,17 +2,20 @@ use object::{ETag, Key};
 
 use super::*;
 
-fn signer(clock: Clock) -> Signer {
-    let endpoint = Endpoint {
-        tls: false,
+fn endpoint(tls: bool) -> Endpoint {
+    Endpoint {
+        tls,
         host: "h".into(),
         port: 9000,
         authority: "h:9000".into(),
         path: "/b".into(),
         region: "us-east-1".into(),
         service: "s3".into(),
-    };
-    Signer::new(endpoint, "test/1\r\nx: y", clock)
+    }
+}
+
+fn signer(clock: Clock) -> Signer {
+    Signer::new(endpoint(false), None, "test/1\r\nx: y", clock)
 }
 
 fn version(etag: &str) -> Version {
@@ -70,4 +73,16 @@ fn the_stores_clock_can_be_taken_over() {
     assert!((29..=31).contains(&seconds), "{seconds}");
     signer.set_clock("nonsense");
     assert!((29..=31).contains(&signer.now().as_secs()));
+}
+
+#[test]
+fn a_proxy_is_told_the_whole_url_and_who_asks_unless_it_only_makes_a_tunnel() {
+    let detour = Detour { host: "p".into(), port: 1, authorization: Some("Basic pw".into()) };
+    let through = |tls| Signer::new(endpoint(tls), Some(&detour), "test/1", Clock::start());
+    let text = request(&through(false), None, None);
+    let start = "GET http://h:9000/b/a%20b HTTP/1.1\r\nproxy-authorization: Basic pw\r\n";
+    assert!(text.starts_with(start), "{text}");
+    let text = request(&through(true), None, None);
+    assert!(text.starts_with("GET /b/a%20b HTTP/1.1\r\n"), "{text}");
+    assert!(!text.contains("proxy"), "{text}");
 }

@@ -45,7 +45,7 @@ async fn silence_costs_no_more_than_the_stated_extra_requests() {
     let script = Script::start(|_, _| vec![Act::Stall]).await;
     let mut config = config(&script.endpoint());
     config.stall = Duration::from_millis(50);
-    config.read_deadline = Duration::from_secs(2);
+    config.read_deadline = Duration::from_secs(3);
     let s3 = Arc::new(connect(config).await);
     let mut reads = tokio::task::JoinSet::new();
     for _ in 0..30 {
@@ -56,8 +56,11 @@ async fn silence_costs_no_more_than_the_stated_extra_requests() {
     }
     assert!(reads.join_all().await.iter().all(|kind| *kind == ErrorKind::Timeout));
     // 16 at once, and one in two seconds.
-    assert!((16..=18).contains(&s3.stats().hedges), "{:?}", s3.stats());
-    assert_eq!(s3.stats().gets, 30 + s3.stats().hedges);
+    let stats = s3.stats();
+    assert!((16..=18).contains(&stats.hedges), "{stats:?}");
+    // And whatever was silent for a second, a third of the time, twice.
+    let failed = stats.gets - 30 - stats.hedges;
+    assert!((1..=60).contains(&failed), "{stats:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 mod answers;
 mod faults;
 mod lab_faults;
+mod lab_pressure;
 mod lab_reads;
 mod lab_set_up;
 mod reading;
