@@ -1,0 +1,294 @@
+//! The two files of an object: `objects/XX/<identity>.data` and `.map`.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, fsync, linkat, statat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::{Directory, FLAGS, names, remove};
+use crate::beneath;
+use crate::identity::Identity;
+use crate::lock;
+use crate::map::codec::{Header, Mark};
+use crate::map::{MapError, MapFile};
+
+/// How often an object is made again because somebody else took its files away meanwhile.
+const ROUNDS: usize = 4;
+/// Makes names of files that are not finished unlike each other.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
+/// The open files of one object.
+pub struct Files {
+    /// Which blocks are there.
+    pub map: MapFile,
+    /// Their bytes, as long as the object; what is absent is a hole.
+    pub data: File,
+}
+
+/// What was found under an identity.
+pub enum Opened {
+    /// Both files, and they may belong together.
+    Found(Files),
+    /// No map.
+    Absent,
+    /// Something that is not what a map and its data must be. To be unlinked.
+    Damaged,
+}
+
+impl Files {
+    /// Bytes that both files take up on the disk, in whole blocks of it (`du`).
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn allocated(&self) -> io::Result<u64> {
+        Ok((self.map.file().metadata()?.blocks() + self.data.metadata()?.blocks()) * 512)
+    }
+
+    /// Whether their names have been taken away from them.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn unlinked(&self) -> io::Result<bool> {
+        Ok(self.map.file().metadata()?.nlink() == 0 || self.data.metadata()?.nlink() == 0)
+    }
+}
+
+impl Directory {
+    /// The numbers of the shards that exist, in no order.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn shards(&self) -> io::Result<Vec<u8>> {
+        let number = |name: &String| match name.len() {
+            2 => u8::from_str_radix(name, 16).ok(),
+            _ => None,
+        };
+        Ok(names(self.directory("objects")?)?.iter().filter_map(number).collect())
+    }
+
+    /// Opens one shard's directory, for reading its names and removing some; `None` when there is
+    /// no such shard.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn shard(&self, number: u8) -> io::Result<Option<OwnedFd>> {
+        found(beneath::open(self.as_fd(), &shard_path(number), FLAGS))
+    }
+
+    /// The objects whose map is in a shard, in no order.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn identities(&self, shard: u8) -> io::Result<Vec<Identity>> {
+        let Some(shard) = self.shard(shard)? else { return Ok(Vec::new()) };
+        let identity = |name: &String| Identity::parse(name.strip_suffix(".map")?);
+        Ok(names(shard)?.iter().filter_map(identity).collect())
+    }
+
+    /// Opens the files of an object.
+    ///
+    /// # Errors
+    /// Of the disk, such as too many open files. What is wrong with the files themselves is no
+    /// error but [`Opened::Damaged`].
+    pub fn open_object(&self, identity: &Identity) -> io::Result<Opened> {
+        let Some(shard) = self.shard(identity.shard())? else { return Ok(Opened::Absent) };
+        open_in(&shard, identity)
+    }
+
+    /// Opens the files of the object of this header, making them when there are none. `mark` is
+    /// the mark of a new one. [`Opened::Absent`] when its names are too long for a header.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn make_object(&self, header: &Header, mark: &Mark) -> io::Result<Opened> {
+        let identity = &header.identity;
+        let shard = self.directory(&shard_path(identity.shard()))?;
+        match open_in(&shard, identity)? {
+            Opened::Absent => {}
+            other => return Ok(other),
+        }
+        let _alone = ShardLock::take(&shard);
+        for _ in 0..ROUNDS {
+            match open_in(&shard, identity)? {
+                Opened::Absent => {}
+                other => return Ok(other),
+            }
+            let data = new_data(&shard, header)?;
+            if !new_map(&shard, header, mark)? {
+                return Ok(Opened::Absent);
+            }
+            // Somebody who removes an old object of this identity may have removed its new data.
+            let there = statat(&shard, format!("{identity}.data"), AtFlags::SYMLINK_NOFOLLOW);
+            match there {
+                Ok(there) if there.st_ino == data.metadata()?.ino() => {}
+                _ => remove(&shard, &format!("{identity}.map"))?,
+            }
+        }
+        open_in(&shard, identity)
+    }
+
+    /// Unlinks both files of an object, whatever they are, and answers the bytes that come free
+    /// once nobody has them open. Their content is left alone: readers of it are not disturbed.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn unlink_object(&self, identity: &Identity) -> io::Result<u64> {
+        let Some(shard) = self.shard(identity.shard())? else { return Ok(0) };
+        let _alone = ShardLock::take(&shard);
+        let mut freed = 0;
+        // The map first: data without a map is nothing, a map without data would be damage.
+        for name in [format!("{identity}.map"), format!("{identity}.data")] {
+            let stat = statat(&shard, &name, AtFlags::SYMLINK_NOFOLLOW);
+            remove(&shard, &name)?;
+            freed += stat.map_or(0, |stat| u64::try_from(stat.st_blocks).unwrap_or(0) * 512);
+        }
+        Ok(freed)
+    }
+
+    /// Unlinks an object if its files are still these.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn unlink_exactly(&self, files: &Files) -> io::Result<u64> {
+        let identity = &files.map.header().identity;
+        let Some(shard) = self.shard(identity.shard())? else { return Ok(0) };
+        let there = statat(&shard, format!("{identity}.map"), AtFlags::SYMLINK_NOFOLLOW);
+        match there {
+            Ok(there) if there.st_ino == files.map.file().metadata()?.ino() => {
+                self.unlink_object(identity)
+            }
+            _ => Ok(0),
+        }
+    }
+
+    /// Makes the names in an object's shard durable.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn sync_names(&self, identity: &Identity) -> io::Result<()> {
+        match self.shard(identity.shard())? {
+            Some(shard) => Ok(fsync(shard)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Keeps others from changing names in a shard. Not waited for
+/// for long: a stopped process that holds it is passed by, and then two may get into each other's way, which costs bytes but never mixes
+/// them, since every block is checked.
+struct ShardLock<'a>(&'a OwnedFd);
+
+impl<'a> ShardLock<'a> {
+    fn take(shard: &'a OwnedFd) -> Option<Self> {
+        let taken =
+            lock::patiently(|| match flock(shard, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => Ok(true),
+                Err(Errno::WOULDBLOCK) => Ok(false),
+                Err(errno) => Err(errno.into()),
+            });
+        taken.is_ok_and(|taken| taken).then_some(Self(shard))
+    }
+}
+
+impl Drop for ShardLock<'_> {
+    fn drop(&mut self) {
+        // Closing the shard gives it back in any case.
+        let _ = flock(self.0, FlockOperation::Unlock);
+    }
+}
+
+fn shard_path(number: u8) -> String {
+    format!("objects/{number:02x}")
+}
+
+fn open_in(shard: &OwnedFd, identity: &Identity) -> io::Result<Opened> {
+    let open = |kind: &str| beneath::open(shard, &format!("{identity}.{kind}"), OFlags::RDWR);
+    let map = match found(open("map")) {
+        Ok(Some(map)) => File::from(map),
+        Ok(None) => return Ok(Opened::Absent),
+        Err(error) => return damage_or(error),
+    };
+    let data = match found(open("data")) {
+        Ok(Some(data)) => File::from(data),
+        Ok(None) => return Ok(Opened::Damaged),
+        Err(error) => return damage_or(error),
+    };
+    let me = geteuid().as_raw();
+    for file in [&map, &data] {
+        let meta = file.metadata()?;
+        if !meta.is_file() || meta.uid() != me {
+            return Ok(Opened::Damaged);
+        }
+    }
+    let map = match MapFile::open(map) {
+        Ok(map) => map,
+        Err(MapError::Damaged(_)) => return Ok(Opened::Damaged),
+        Err(MapError::Io(error)) => return Err(error),
+    };
+    let fits = map.header().identity == *identity && data.metadata()?.len() == map.header().size;
+    Ok(if fits { Opened::Found(Files { map, data }) } else { Opened::Damaged })
+}
+
+/// What opening a file of ours fails with when it is not what we made it: no regular file, or
+/// one that we may not open.
+fn damage_or(error: io::Error) -> io::Result<Opened> {
+    match Errno::from_io_error(&error) {
+        Some(
+            Errno::ISDIR | Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::ACCESS | Errno::PERM,
+        ) => Ok(Opened::Damaged),
+        _ => Err(error),
+    }
+}
+
+fn found(opened: io::Result<OwnedFd>) -> io::Result<Option<OwnedFd>> {
+    match opened {
+        Ok(fd) => Ok(Some(fd)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A data file that nobody else ever had open: one that is there already is an orphan, and may be
+/// read by somebody who knows it as an older object.
+fn new_data(shard: &OwnedFd, header: &Header) -> io::Result<File> {
+    let name = format!("{}.data", header.identity);
+    remove(shard, &name)?;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+    let data = File::from(beneath::open(shard, &name, flags)?);
+    data.set_len(header.size)?;
+    Ok(data)
+}
+
+/// Makes the map, with its header in it from the first moment on which it has its name. False
+/// when the header has no room for the names.
+fn new_map(shard: &OwnedFd, header: &Header, mark: &Mark) -> io::Result<bool> {
+    let identity = &header.identity;
+    let (file, temporary) = loop {
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{identity}.{}-{number}.new", process::id());
+        match beneath::open(shard, &name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL) {
+            Ok(file) => break (File::from(file), name),
+            // Left by a process that had our number before us, or has it in another namespace.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    };
+    let made = MapFile::create(&file, header, mark);
+    let linked = match &made {
+        Ok(()) => linkat(shard, &temporary, shard, format!("{identity}.map"), AtFlags::empty()),
+        Err(_) => Ok(()),
+    };
+    remove(shard.as_fd(), &temporary)?;
+    match (made, linked) {
+        (Ok(()), Ok(()) | Err(Errno::EXIST)) => Ok(true),
+        (Ok(()), Err(errno)) => Err(errno.into()),
+        (Err(MapError::Damaged(_)), _) => Ok(false),
+        (Err(MapError::Io(error)), _) => Err(error),
+    }
+}

@@ -1,0 +1,181 @@
+//! The ledger's file: locks around it, reading and writing it.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::{Mutex, PoisonError};
+use std::thread::yield_now;
+use std::time::Duration;
+
+use super::page::{Moment, Page};
+use super::record::{FILE_LEN, HEADER_USED, Header, SLOTS};
+use crate::lock;
+
+/// Locks lie far behind the file's bytes, so that they say nothing about reading it.
+const HEADER_LOCK: u64 = 1 << 40;
+const WALK_LOCK: u64 = HEADER_LOCK + 1;
+const SLOT_LOCKS: u64 = 1 << 41;
+
+/// How often the header's lock is tried again at once, and then after a pause. Whoever holds it
+/// does so for some 50 µs; only a stopped process makes others come to the end of this.
+const TRIES_AT_ONCE: u32 = 16;
+const TRIES_LATER: u32 = 400;
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// Why the ledger cannot be used just now.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Its file cannot be read or written.
+    #[error("the ledger cannot be used: {0}")]
+    Io(#[from] io::Error),
+    /// Another process holds it for long; it may have been stopped.
+    #[error("the ledger is held by another process")]
+    Busy,
+    /// More processes share the directory than the ledger has room for.
+    #[error("more than {SLOTS} processes share the cache")]
+    Crowded,
+    /// Its file was deleted, and perhaps the directory with it.
+    #[error("the ledger was deleted")]
+    Gone,
+}
+
+/// An open ledger file. Each process, and each open of a test, has its own file description:
+/// that is what the locks belong to.
+pub(super) struct Book {
+    file: File,
+    /// What stands in for a header that is damaged.
+    instead: Header,
+    /// Locks of one description do not exclude each other: within the process this one does.
+    /// True while the last visit had to give up waiting: the next one does not wait again.
+    alone: Mutex<bool>,
+}
+
+impl Book {
+    /// A ledger in `file`. A damaged header is replaced by `instead`.
+    pub(super) fn new(file: File, instead: Header) -> Self {
+        Self { file, instead, alone: Mutex::default() }
+    }
+
+    /// Shows `change` the ledger under its lock and writes down what was changed: the header
+    /// first, since every change that empties a slot fills the header; of a death in between,
+    /// too much is counted and not too little.
+    pub(super) fn visit<R>(&self, change: impl FnOnce(&mut Page) -> R) -> Result<R, LedgerError> {
+        self.visit_damaged(|page, _| change(page))
+    }
+
+    /// The same; `change` is also told whether the header was damaged or missing.
+    pub(super) fn visit_damaged<R>(
+        &self,
+        change: impl FnOnce(&mut Page, bool) -> R,
+    ) -> Result<R, LedgerError> {
+        let mut was_busy = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let patience = if *was_busy { 0 } else { TRIES_AT_ONCE + TRIES_LATER };
+        *was_busy = !self.lock_header(patience)?;
+        if *was_busy {
+            return Err(LedgerError::Busy);
+        }
+        let done = self.change(change);
+        lock::unlock(&self.file, byte(HEADER_LOCK))?;
+        Ok(done?)
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Page, bool) -> R) -> io::Result<R> {
+        let mut bytes = [0; FILE_LEN];
+        // A shorter file reads as a damaged one.
+        let mut read = 0;
+        while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, read as u64)? {
+                0 => break,
+                some => read += some,
+            }
+        }
+        let (mut page, damaged) = Page::decode(&bytes, self.instead);
+        let before = page.clone();
+        let answer = change(&mut page, damaged);
+        if read < FILE_LEN {
+            self.file.set_len(FILE_LEN as u64)?;
+        }
+        if damaged || page.header != before.header {
+            self.file.write_all_at(&page.header.encode(), 0)?;
+        }
+        for (at, slot) in page.changed_slots(&before) {
+            self.file.write_all_at(&slot, at)?;
+        }
+        Ok(answer)
+    }
+
+    /// Nothing in the product sleeps, but no event tells when a file's lock becomes free to one
+    /// who must not wait for it without end.
+    #[allow(clippy::disallowed_methods)]
+    fn lock_header(&self, patience: u32) -> io::Result<bool> {
+        for attempt in 0..=patience {
+            if lock::try_lock(&self.file, byte(HEADER_LOCK))? {
+                return Ok(true);
+            }
+            match attempt {
+                0..TRIES_AT_ONCE => yield_now(),
+                _ => std::thread::sleep(PAUSE),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The header as it is, read without the lock: none when it is damaged or half written.
+    pub(super) fn peek(&self) -> Option<Header> {
+        let mut bytes = [0; HEADER_USED];
+        self.file.read_exact_at(&mut bytes, 0).ok()?;
+        Header::decode(&bytes)
+    }
+
+    /// How far a walk is. When it cannot be told: as far as none is.
+    pub(super) fn moment(&self) -> Moment {
+        self.peek().map(|header| header.moment()).unwrap_or_default()
+    }
+
+    /// Whether the file has been deleted.
+    pub(super) fn is_gone(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.nlink() == 0)
+    }
+
+    /// Takes a slot that no living process has, for as long as this book is open. To be called
+    /// during a visit.
+    pub(super) fn claim(&self) -> io::Result<Option<usize>> {
+        for index in 0..SLOTS {
+            if lock::try_lock(&self.file, byte(slot_lock(index)))? {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Folds the slots of dead processes into the count. `own` is this process's slot, which is
+    /// never mistaken for one: the lock's own description does not see it.
+    pub(super) fn fold_dead(&self, page: &mut Page, own: Option<usize>) -> io::Result<()> {
+        let busy: Vec<usize> = page.busy_slots().filter(|index| Some(*index) != own).collect();
+        for index in busy {
+            if lock::held(&self.file, byte(slot_lock(index)))?.is_none() {
+                page.fold(index);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes this process the one that walks, unless another one is.
+    pub(super) fn claim_walk(&self) -> io::Result<bool> {
+        lock::try_lock(&self.file, byte(WALK_LOCK))
+    }
+
+    /// Lets others walk.
+    pub(super) fn release_walk(&self) -> io::Result<()> {
+        lock::unlock(&self.file, byte(WALK_LOCK))
+    }
+}
+
+fn byte(at: u64) -> Range<u64> {
+    at..at + 1
+}
+
+fn slot_lock(index: usize) -> u64 {
+    SLOT_LOCKS + index as u64
+}
