@@ -113,11 +113,11 @@ impl Flight {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn land(&self, buffer: Buffer) {
+    fn land(&self, chunk: Chunk) {
         let mut ready = Vec::new();
         {
             let mut state = self.lock();
-            state.landed.push(Some(Arc::new(buffer)));
+            state.landed.push(Some(chunk));
             let count = state.landed.len();
             state.waiting.retain(|(index, waker)| {
                 let waits = *index >= count;
@@ -177,9 +177,16 @@ impl Pilot {
 
     /// Shows the next chunk to those who wait.
     pub fn land(&mut self, buffer: Buffer) {
-        self.landed += buffer.len() as u64;
+        self.share(Arc::new(buffer));
+    }
+
+    /// Shows as the next chunk one that was landed in another flight, without a copy. That
+    /// flight's lease pays for it. It must be the chunk of this place: as long as
+    /// [`Pilot::buffer`] would be.
+    pub fn share(&mut self, chunk: Chunk) {
+        self.landed += chunk.len() as u64;
         if let Some(flight) = self.flight.upgrade() {
-            flight.land(buffer);
+            flight.land(chunk);
         }
     }
 

@@ -95,3 +95,15 @@ async fn a_released_chunk_gives_its_memory_back() {
     assert_eq!(budget.used(), 0);
     assert_eq!(flight.landed(0).await.err().unwrap().kind(), ErrorKind::Abandoned);
 }
+
+#[tokio::test]
+async fn a_chunk_of_one_flight_is_shown_in_another_without_a_copy() {
+    let (first, mut pilot) = flight(0, 2 * CHUNK);
+    land(&mut pilot, 1);
+    land(&mut pilot, 2);
+    let (second, mut pilot) = flight(CHUNK, 2 * CHUNK);
+    pilot.share(first.landed(1).await.unwrap());
+    pilot.finish(Ok(()));
+    let (one, other) = (first.chunk(1).unwrap(), second.landed(1).await.unwrap());
+    assert!(Arc::ptr_eq(&one, &other) && second.outcome().unwrap().is_ok());
+}
