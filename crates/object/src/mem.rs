@@ -1,6 +1,7 @@
 //! A store in memory, for tests of the layers above.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub struct MemStore {
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, (Meta, Arc<[u8]>)>,
+    backings: HashMap<Version, Arc<File>>,
     counts: MemCounts,
     spans: Vec<Span>,
     latency: Duration,
@@ -66,6 +68,19 @@ impl MemStore {
     pub fn set_storage(&self, key: &str, storage: StorageState) {
         if let Some((meta, _)) = self.lock().objects.get_mut(key) {
             meta.storage = storage;
+        }
+    }
+
+    /// From now on `file` is what [`Source::backing`] answers for the version that `key` has
+    /// now; without a file, nothing is.
+    pub fn set_backing(&self, key: &str, file: Option<Arc<File>>) {
+        let mut state = self.lock();
+        let Some(version) = state.objects.get(key).map(|(meta, _)| meta.version.clone()) else {
+            return;
+        };
+        match file {
+            Some(file) => drop(state.backings.insert(version, file)),
+            None => drop(state.backings.remove(&version)),
         }
     }
 
@@ -113,7 +128,12 @@ impl MemStore {
     }
 }
 
+#[async_trait]
 impl Source for MemStore {
+    async fn backing(&self, version: &Arc<Version>) -> Option<Arc<File>> {
+        self.lock().backings.get(version).cloned()
+    }
+
     fn read(&self, version: &Arc<Version>, span: Span, lease: Lease) -> Arc<Flight> {
         let (flight, pilot) = Flight::new(span, lease);
         let (latency, answer) = {
