@@ -63,9 +63,9 @@ impl Shared {
 
     async fn list_all(&self, node: NodeId, prefix: &str) -> StoreResult<Collected> {
         let (mut names, mut place) = (Vec::new(), Place::default());
-        let fetched = self.next_page(prefix, &mut place, &mut names).await?;
+        let mut fetched = self.next_page(prefix, &mut place, &mut names).await?;
         while !place.over && names.len() <= WHOLE_MAX {
-            self.next_page(prefix, &mut place, &mut names).await?;
+            fetched = fetched.min(self.next_page(prefix, &mut place, &mut names).await?);
         }
         if !place.over {
             return Ok(Collected::Head(Arc::new(Head { names, place, fetched })));
@@ -101,7 +101,7 @@ impl Shared {
     }
 
     /// Fetches the page after `place`, moves it on, and appends to `names` what is settled.
-    /// Answers when the page was asked for.
+    /// Answers when the page was asked for, by whoever did.
     pub(crate) async fn next_page(
         &self,
         prefix: &str,
@@ -114,7 +114,8 @@ impl Shared {
             max_keys: PAGE,
             token: place.token.clone(),
         };
-        let page: Listing = self.store.list(&request).await?;
+        let since = self.policy.oldest(self.clock.now());
+        let page: Listing = self.store.list_since(&request, since).await?;
         if page.next.is_some() && page.next == request.token {
             return Err(Error::new(ErrorKind::Corrupt, "the listing does not move on"));
         }

@@ -11,7 +11,7 @@ use crate::errno::Errno;
 use crate::fact::Fact;
 use crate::filesystem::{Fs, Shared};
 use crate::names;
-use crate::probe::{Found, probe};
+use crate::probe::{Found, Probe, probe};
 use crate::tree::{Known, Tree, Trust};
 use crate::ttl::GRANT;
 
@@ -20,6 +20,15 @@ use crate::ttl::GRANT;
 pub(crate) struct Sight {
     fact: Option<Arc<Fact>>,
     seen: Time,
+}
+
+/// How old an answer may be that a look is satisfied with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// As old as the TTL allows: an earlier process may have kept it.
+    Ttl,
+    /// The store has to be asked now.
+    None,
 }
 
 impl Fs {
@@ -35,7 +44,7 @@ impl Fs {
         if let Some(known) = shared.recall(parent, name)? {
             return Ok(known);
         }
-        let sight = shared.look("lookup", parent, name).await?;
+        let sight = shared.look("lookup", parent, name, Age::Ttl).await?;
         let mut tree = shared.tree();
         let now = shared.clock.now();
         match shared.learn(&mut tree, parent, name, &sight) {
@@ -66,7 +75,7 @@ impl Fs {
         let Some((parent, name)) = shared.must_look(node, handle)? else {
             return shared.own_attr(node);
         };
-        let sight = shared.look("getattr", parent, &name).await?;
+        let sight = shared.look("getattr", parent, &name, Age::Ttl).await?;
         let mut tree = shared.tree();
         match shared.learn(&mut tree, parent, &name, &sight) {
             Some(id) if id == node || tree.is_same(id, node) => {}
@@ -131,20 +140,33 @@ impl Shared {
         operation: &'static str,
         parent: NodeId,
         name: &str,
+        age: Age,
     ) -> Result<Sight, Errno> {
-        let path = names::join(&self.tree().key(parent), name)?;
+        let (path, doubted) = {
+            let tree = self.tree();
+            (names::join(&tree.key(parent), name)?, tree.is_doubted(parent, name))
+        };
         let now = self.clock.now();
+        // What the store has denied since is not to be heard again from an earlier answer.
+        let since = if doubted || age == Age::None { now } else { self.policy.oldest(now) };
         // An open in minimal mode must not be answered by a question asked long before it.
         let age = if self.policy.opens_look() { GRANT } else { Duration::MAX };
         let (shared, asked) = (self.clone(), path.clone());
         let flight = self.looks.join((parent, name.into()), (now, age), || {
-            async move { shared.ask(&asked, now).await }.boxed()
+            async move { shared.ask(&asked, now, since).await }.boxed()
         });
         flight.await.map_err(|error| Errno::of(error.kind()).report(operation, &path, &error))
     }
 
-    async fn ask(&self, path: &str, asked: Time) -> StoreResult<Sight> {
-        let found = probe(&*self.store, path).await?;
+    async fn ask(&self, path: &str, asked: Time, since: Time) -> StoreResult<Sight> {
+        let Probe { mut found, mut fetched } = probe(&*self.store, path, since).await?;
+        if let (Found::Nothing, Some(then)) = (&found, fetched)
+            && then < asked
+            && self.policy.absent_left(then, asked).is_none()
+        {
+            // An old answer tells what was there, not what has come since.
+            Probe { found, fetched } = probe(&*self.store, path, asked).await?;
+        }
         let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
         let fact = match found {
             Found::Directory => Some(Fact::directory(name)),
@@ -153,7 +175,10 @@ impl Shared {
         };
         // What minimal mode trusts for 100 ms has to be counted from the answer, or a store that
         // takes as long would be asked again by each call of one open.
-        let seen = if self.policy.opens_look() { self.clock.now() } else { asked };
+        let seen = match self.policy.opens_look() {
+            true => self.clock.now(),
+            false => fetched.map_or(asked, |fetched| fetched.min(asked)),
+        };
         Ok(Sight { fact, seen })
     }
 

@@ -12,6 +12,7 @@ use crate::errno::Errno;
 use crate::fact::{Fact, Tag};
 use crate::filesystem::{Fs, Shared};
 use crate::handles::OpenFile;
+use crate::look::Age;
 use crate::probe::{Found, probe};
 use crate::reader::{Reader, Slices};
 use crate::tree::{Known, Trust};
@@ -45,7 +46,7 @@ impl Fs {
             return Err(Errno::Invalid);
         }
         if let Standing::Unknown { parent, name } = shared.standing(node, options.direct)? {
-            let sight = shared.look("open", parent, &name).await?;
+            let sight = shared.look("open", parent, &name, Age::None).await?;
             let mut tree = shared.tree();
             let now = shared.clock.now();
             match shared.learn(&mut tree, parent, &name, &sight) {
@@ -228,7 +229,7 @@ impl Shared {
         }
         // A listing that still shows the refused tag is wrong; one that shows the new one was
         // just older than a change within the same second.
-        match probe(&*self.store, key).await.ok()? {
+        match probe(&*self.store, key, self.clock.now()).await.ok()?.found {
             Found::File(listed) if listed.version.etag == refused.etag => {}
             _ => return None,
         }

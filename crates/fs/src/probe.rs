@@ -1,6 +1,6 @@
 //! Looking one path up in the store with the fewest requests.
 
-use object::{Error, ErrorKind, Key, Listing, ListingRequest, Meta, Result, Store};
+use object::{Error, ErrorKind, Key, Listing, ListingRequest, Meta, Result, Store, Time};
 
 /// Names asked for around the one that is looked up. A directory sorts after all that begins
 /// with its name and goes on with a character below `/`; this many usually reach it.
@@ -17,30 +17,45 @@ pub(crate) enum Found {
     Nothing,
 }
 
-/// Looks up `path`, a full key without a `/` at its end.
+/// What a look at the store found, and since when that may have been so.
+pub(crate) struct Probe {
+    pub(crate) found: Found,
+    /// When the oldest of the answers was fetched; `None` when none says.
+    pub(crate) fetched: Option<Time>,
+}
+
+/// Looks up `path`, a full key without a `/` at its end. Listings that were fetched at `since` or
+/// later will do.
 ///
 /// One LIST of what begins with the path shows the object and the directory at once; when its
 /// page ends before the directory could show, a second one of the directory decides. Where the
 /// identity may list only below certain prefixes, HEAD and LIST of the directory answer instead.
-pub(crate) async fn probe(store: &dyn Store, path: &str) -> Result<Found> {
-    let page = match store.list(&around(path)).await {
-        Err(error) if error.kind() == ErrorKind::Denied => return without_list(store, path).await,
+pub(crate) async fn probe(store: &dyn Store, path: &str, since: Time) -> Result<Probe> {
+    let page = match store.list_since(&around(path), since).await {
+        Err(error) if error.kind() == ErrorKind::Denied => {
+            let found = without_list(store, path).await?;
+            return Ok(Probe { found, fetched: None });
+        }
         page => page?,
     };
     let directory = format!("{path}/");
+    let mut fetched = page.fetched;
     let found = if shows(&page, &directory) {
         true
     } else if page.next.is_none() || is_past(&page, &directory) {
         false
     } else {
-        exists(store, directory).await?
+        let below = store.list_since(&first_below(directory), since).await?;
+        fetched = fetched.min(below.fetched);
+        !is_empty(&below)
     };
     let object = page.objects.into_iter().find(|meta| meta.version.key.as_str() == path);
-    Ok(match (found, object) {
+    let found = match (found, object) {
         (true, _) => Found::Directory,
         (false, Some(meta)) => Found::File(meta),
         (false, None) => Found::Nothing,
-    })
+    };
+    Ok(Probe { found, fetched: Some(fetched) })
 }
 
 /// The way of an identity that may not list `path` itself: it may list below it, or read it.
@@ -70,9 +85,15 @@ fn around(path: &str) -> ListingRequest {
 
 /// Whether any key begins with `directory`.
 async fn exists(store: &dyn Store, directory: String) -> Result<bool> {
-    let request = ListingRequest { prefix: directory, delimited: false, max_keys: 1, token: None };
-    let page = store.list(&request).await?;
-    Ok(!page.objects.is_empty() || !page.prefixes.is_empty())
+    Ok(!is_empty(&store.list(&first_below(directory)).await?))
+}
+
+fn first_below(directory: String) -> ListingRequest {
+    ListingRequest { prefix: directory, delimited: false, max_keys: 1, token: None }
+}
+
+fn is_empty(page: &Listing) -> bool {
+    page.objects.is_empty() && page.prefixes.is_empty()
 }
 
 fn shows(page: &Listing, directory: &str) -> bool {

@@ -81,6 +81,16 @@ impl Policy {
         }
     }
 
+    /// How old an answer may be that is to be trusted at `now`: when it was fetched at the
+    /// earliest. Minimal mode wants to hear from the store itself.
+    pub(crate) fn oldest(&self, now: Time) -> Time {
+        match self.ttl {
+            Ttl::Minimal => now,
+            Ttl::For(time) => Time(now.0.saturating_sub(time)),
+            Ttl::Indefinite => Time::default(),
+        }
+    }
+
     /// How much longer a name seen at `seen` is trusted. Within `window` that is at least the
     /// little that minimal mode gives, whatever the TTL: else a TTL shorter than a listing takes
     /// would make every name of a long directory cost a look of its own.

@@ -115,4 +115,13 @@ pub trait Store: Source {
     /// # Errors
     /// Whatever the store said, by meaning.
     async fn list(&self, request: &ListingRequest) -> Result<Listing>;
+
+    /// The same where an older answer will do, as long as it was fetched at `since` or later:
+    /// [`Listing::fetched`] says when it was.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    async fn list_since(&self, request: &ListingRequest, _since: Time) -> Result<Listing> {
+        self.list(request).await
+    }
 }

@@ -63,6 +63,12 @@ impl Tree {
         }
     }
 
+    /// Whether the store denied having what `name` in `parent` is known to stand for.
+    pub(crate) fn is_doubted(&self, parent: NodeId, name: &str) -> bool {
+        let node = self.current(parent, name).and_then(|id| self.nodes.get(&id));
+        node.is_some_and(|node| node.gone)
+    }
+
     /// The youngest sight of `name` in `parent`, with what was seen; `None` for absence.
     fn last_seen(&self, parent: NodeId, name: &str) -> Option<(Time, Option<Arc<Fact>>)> {
         let hash = path::child(self.nodes.get(&parent)?, name);

@@ -11,5 +11,7 @@ mod memory;
 mod model;
 mod mount;
 mod names;
+mod passthrough;
 mod refusals;
+mod remembered;
 mod successor;
