@@ -55,15 +55,16 @@ fn timespec(time: Time) -> Timespec {
     Timespec { seconds: i64::try_from(time.secs()).unwrap_or(i64::MAX), nanos: 0 }
 }
 
-/// `None` for a backing file, which nothing gives as long as there is no cache.
-pub(super) fn opened(opened: fs::Opened) -> Option<fuse::Opened> {
+pub(super) fn opened(opened: &fs::Opened) -> fuse::Opened {
     let mode = match opened.mode {
         OpenMode::Cached { keep } => fuse::OpenMode::Cached { keep },
         OpenMode::Direct => fuse::OpenMode::Direct { parallel_writes: false },
-        OpenMode::Backed(_) => return None,
+        OpenMode::Backed { id, direct } => {
+            fuse::OpenMode::Passthrough { id: fuse::BackingId(id), direct }
+        }
     };
     // Nothing can be written, so closing has nothing to flush.
-    Some(fuse::Opened { fh: opened.handle, mode, no_flush: true })
+    fuse::Opened { fh: opened.handle, mode, no_flush: true }
 }
 
 pub(super) fn dirent(entry: &fs::DirEntry) -> Dirent<'_> {

@@ -5,6 +5,8 @@
 //! for the store moves to the runtime.
 
 mod convert;
+mod counts;
+mod passthrough;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,6 +19,9 @@ use tokio::runtime::Handle;
 
 use convert::Shape;
 
+pub use counts::{Counted, Counts};
+pub use passthrough::{Passthrough, stack_depth};
+
 /// The largest READ answered; the kernel never asks for more than was agreed in INIT.
 const READ_MAX: u32 = 16 << 20;
 
@@ -27,13 +32,19 @@ pub struct Adapter {
     shape: Shape,
     /// The only uid besides root that is served, under `--allow-root`.
     owner: Option<u32>,
+    counts: Arc<Counts>,
 }
 
 impl Adapter {
     /// An adapter for `fs` whose waiting happens on `runtime`. With an `owner`, nobody but that
     /// uid and root is served: the kernel itself can only tell "owner" from "everybody".
     pub fn new(fs: Arc<Fs>, runtime: Handle, owner: Option<u32>) -> Self {
-        Self { fs, runtime, shape: Shape::default(), owner }
+        Self { fs, runtime, shape: Shape::default(), owner, counts: Arc::default() }
+    }
+
+    /// The counters of what the kernel asks for.
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
     }
 
     /// Runs a call until it would wait, and the rest of it on the runtime.
@@ -74,17 +85,21 @@ impl Adapter {
     }
 
     fn open(&self, node: u64, flags: u32, reply: Reply) {
-        let (fs, options) = (self.fs.clone(), open_options(flags));
+        let (fs, options, counts) = (self.fs.clone(), open_options(flags), self.counts.clone());
         self.run(async move {
             match fs.open(node, options).await {
                 Ok(opened) => {
-                    let handle = opened.handle;
-                    match convert::opened(opened) {
-                        Some(opened) if reply.opened(&opened) == Delivery::Done => {}
-                        _ => fs.release(handle),
+                    counts.opened(opened.mode);
+                    if reply.opened(&convert::opened(&opened)) == Delivery::Lost {
+                        fs.release(opened.handle);
                     }
                 }
-                Err(errno) => refuse(reply, errno),
+                Err(errno) => {
+                    if errno == Errno::Stale {
+                        counts.stale();
+                    }
+                    refuse(reply, errno);
+                }
             }
         });
     }
@@ -165,6 +180,7 @@ impl Handler for Adapter {
         if self.owner.is_some_and(|owner| uid != owner && uid != 0) && asks_for_access(&op) {
             return refuse(reply, Errno::Access);
         }
+        self.counts.request(&op);
         match op {
             Op::Lookup { name } => self.lookup(nodeid, name, reply),
             Op::Getattr { fh } => self.getattr(nodeid, fh, reply),
