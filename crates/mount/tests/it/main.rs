@@ -16,6 +16,7 @@ mod harness;
 mod life;
 mod masked;
 mod names;
+mod passthrough;
 mod programs;
 mod stalls;
 mod stores;
