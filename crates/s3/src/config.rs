@@ -55,7 +55,7 @@ pub struct Config {
     pub read_deadline: Duration,
     /// The least time without a byte after which a second try on another connection is made.
     /// Where first bytes are seen to take long, three times their 99th percentile, up to ten
-    /// times this, is waited for instead; and twice as long at each later try.
+    /// times this, is waited for instead; and twice as long at each try from the third on.
     pub stall: Duration,
     /// The longest answer in bytes that is held back until its checksum is verified.
     pub part_size: u64,

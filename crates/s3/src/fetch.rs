@@ -40,7 +40,16 @@ impl Fetch {
         pilot: Pilot,
         deadline: Instant,
     ) -> Self {
-        Self { road, version, pilot, queue: Queue::default(), deadline, who: None, silences: 0, last: None }
+        Self {
+            road,
+            version,
+            pilot,
+            queue: Queue::default(),
+            deadline,
+            who: None,
+            silences: 0,
+            last: None,
+        }
     }
 
     /// Flies to the end, whatever it is.

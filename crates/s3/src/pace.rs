@@ -158,8 +158,8 @@ impl Latencies {
     }
 
     /// How long a silence is waited for: `least`, or three times the 99th percentile, up to ten
-    /// times `least`; and twice as long for each of the `silences` before it, so that a store
-    /// which is slower than anybody knew is not asked for ever and never heard.
+    /// times `least`; and from the third of the request's `silences` on twice as long each time,
+    /// so that a store which is slower than anybody knew is not asked for ever and never heard.
     pub(crate) fn patience(&self, least: Duration, silences: u32) -> Duration {
         let counts = lock(&self.0);
         let total: u32 = counts.iter().sum();
@@ -169,7 +169,7 @@ impl Latencies {
             u64::from(seen) * 100 >= u64::from(total) * 99
         });
         let p99 = Duration::from_millis(slow.filter(|_| total >= 20).map_or(0, |b| 2 << b));
-        (p99 * 3).clamp(least, least * 10).saturating_mul(1 << silences.min(10))
+        (p99 * 3).clamp(least, least * 10).saturating_mul(1 << silences.saturating_sub(1).min(10))
     }
 }
 

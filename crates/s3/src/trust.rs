@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use aws_sdk_s3::config::SharedHttpClient;
 use aws_sdk_s3::config::RuntimeComponents;
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
