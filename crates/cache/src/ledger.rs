@@ -28,14 +28,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use object::Time;
 use rustix::fs::{OFlags, fstatvfs};
 
+use crate::beneath;
+
 pub use self::book::LedgerError;
-pub use self::charge::{charged, footprint, overhead};
+pub use self::charge::{footprint, overhead};
 pub use self::held::Held;
 pub use self::limit::{Bound, KEEP_FREE_PERCENT, Limit};
 pub use self::place::Place;
 
 pub(crate) use self::charge::pages;
 pub(crate) use self::held::is_held;
+pub(crate) use self::measure::pair_charge;
 
 use self::book::Book;
 use self::held::HeldFile;
@@ -63,7 +66,7 @@ pub struct Ledger {
     walker: Mutex<Option<Sender<()>>>,
 }
 
-/// What this process holds. Its slot says the sum of all of it. Sizes are in bytes.
+/// What this process holds; its slot says the sum of all of it. Sizes are in bytes.
 #[derive(Default)]
 struct Local {
     /// Of slabs, what is not handed out.
@@ -169,43 +172,206 @@ impl Ledger {
         self.book.visit(|page| Usage::from(&*page))
     }
 
-    /// Reserves `bytes` (in whole 4 KiB) for files in `place`. Never waits for an eviction.
+    /// Reserves `bytes` (in whole 4 KiB). Never waits for an eviction.
     ///
     /// # Errors
     /// There is no room, or the ledger cannot be used.
-    pub fn reserve(self: &Arc<Self>, place: Place, bytes: u64) -> Result<Reservation, Refusal> {
+    pub fn reserve(&self, bytes: u64) -> Result<(), Refusal> {
         let bytes = pages(bytes);
         let mut local = self.local();
         if local.slab < bytes {
             self.refill(&mut local, bytes)?;
         }
-        local.slab -= bytes;
-        local.out += bytes;
+        local.slab = local.slab.saturating_sub(bytes);
+        local.out = local.out.saturating_add(bytes);
         local.in_use = true;
-        Ok(Reservation { ledger: Arc::clone(self), place, bytes })
+        Ok(())
+    }
+
+    /// Of `reserved` bytes that were reserved, `used` were written to files in `place`; the rest
+    /// can be reserved again.
+    pub fn settle(&self, place: Place, reserved: u64, used: u64) {
+        let mut local = self.local();
+        // Never more than there is: it may have been reserved from a ledger that was deleted.
+        let (reserved, used) = (pages(reserved).min(local.out), pages(used));
+        local.out -= reserved;
+        local.slab = local.slab.saturating_add(reserved.saturating_sub(used));
+        if used > 0 {
+            let written = local.written.entry(place).or_default();
+            *written = written.saturating_add(used);
+        }
+    }
+
+    /// To be called before files in `place` are unlinked, so that a walk that goes on meanwhile
+    /// is not led astray.
+    pub fn freeing(&self, place: Place) -> Freeing<'_> {
+        Freeing::new(&self.book, place)
+    }
+
+    /// A data file is open for the kernel. Its space goes on to count after it was evicted, until
+    /// the answer is dropped; and as long as its file description is open, evictions of all
+    /// processes pass it by.
+    ///
+    /// # Errors
+    /// It cannot be locked.
+    pub fn hold(self: &Arc<Self>, data: Arc<File>) -> io::Result<Held> {
+        held::mark(&data)?;
+        let mut local = self.local();
+        let number = local.held_ever;
+        local.held_ever += 1;
+        local.held.insert(number, HeldFile::new(data));
+        Ok(Held { ledger: Arc::clone(self), number })
+    }
+
+    fn let_go(&self, number: u64) {
+        // What it counted for leaves the slot with the next visit.
+        self.local().held.remove(&number);
+    }
+
+    /// What has to be done from time to time, about every 2 s: brings what was written into the
+    /// shared count, gives back a slab that is not in use, notices open files that were evicted,
+    /// and begins a walk when one is due.
+    ///
+    /// # Errors
+    /// The ledger cannot be used, or was deleted: then it has to be opened anew.
+    pub fn tend(self: &Arc<Self>, now: Time) -> Result<(), LedgerError> {
+        if self.book.is_gone()? {
+            return Err(LedgerError::Gone);
+        }
+        let mut local = self.local();
+        local.held.values_mut().for_each(HeldFile::look);
+        if !std::mem::take(&mut local.in_use) {
+            local.slab = 0;
+        }
+        let slot = self.slot;
+        let due = self.publish(&mut local, |page, kept| {
+            page.set_slot(slot, kept);
+            page.header.walk_due(now)
+        })?;
+        if due && local.walk_not_before <= now {
+            local.walk_not_before = now + walk::AT_MOST_EVERY;
+            drop(local);
+            walk::start(self, now)?;
+        }
+        Ok(())
     }
 
     /// Takes a slab with which the process has `bytes` to hand out.
     fn refill(&self, local: &mut Local, bytes: u64) -> Result<(), Refusal> {
-        let free = free_bytes(&self.ours).map_err(LedgerError::Io)?;
-        let more = self.publish(local, |page, kept| {
-            let wanted = bytes.saturating_sub(local.slab);
+        let free = free_bytes(&self.ours)?;
+        let wanted = bytes.saturating_sub(local.slab);
+        let slab = self.publish(local, |page, kept| {
+            page.set_slot(self.slot, kept);
             let room = |page: &Page| self.bound.room(page.used(), page.reserved(), free);
             if room(page) < wanted {
                 self.book.fold_dead(page, Some(self.slot))?;
             }
-            let Some(slab) = Bound::slab(room(page), wanted) else {
-                return Ok(Err(wanted - room(page)));
-            };
-            page.set_slot(self.slot, kept.saturating_add(slab));
-            Ok(Ok(slab))
+            let slab = Bound::slab(room(page), wanted);
+            page.set_slot(self.slot, kept.saturating_add(slab.unwrap_or(0)));
+            Ok(slab.ok_or(wanted - room(page).min(wanted)))
         })?;
-        match more.map_err(LedgerError::Io)? {
-            Ok(slab) => {
-                local.slab = local.slab.saturating_add(slab);
-                Ok(())
-            }
-            Err(missing) => Err(Refusal::Full { missing }),
-        }
+        let slab = slab.map_err(LedgerError::Io)?.map_err(|missing| Refusal::Full { missing })?;
+        local.slab = local.slab.saturating_add(slab);
+        Ok(())
+    }
+
+    /// Brings what was written into the shared count; `change` sees the ledger then, and is told
+    /// what this process holds besides. Where it fails, the next one does it again.
+    fn publish<R>(
+        &self,
+        local: &mut Local,
+        change: impl FnOnce(&mut Page, u64) -> R,
+    ) -> Result<R, LedgerError> {
+        let kept = local.sum().saturating_sub(local.written.values().sum());
+        let answer = self.book.visit(|page| {
+            page.settle(&local.written);
+            page.set_slot(self.slot, kept);
+            change(page, kept)
+        })?;
+        local.written.clear();
+        Ok(answer)
+    }
+
+    fn local(&self) -> MutexGuard<'_, Local> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        let mut local = std::mem::take(&mut *self.local());
+        // What is still handed out may have been written: it stays in the slot, in doubt.
+        local.slab = 0;
+        local.held.clear();
+        let _ = self.publish(&mut local, |_, _| ());
+    }
+}
+
+/// Files that are about to be unlinked.
+#[must_use = "what is freed has to be told"]
+pub struct Freeing<'a> {
+    book: &'a Book,
+    place: Place,
+    before: Option<Moment>,
+}
+
+impl<'a> Freeing<'a> {
+    fn new(book: &'a Book, place: Place) -> Self {
+        Self { book, place, before: book.moment() }
+    }
+
+    /// They were unlinked, and this is what they were charged, in bytes.
+    ///
+    /// # Errors
+    /// The ledger cannot be used; then too much is counted, until the next walk.
+    pub fn done(self, bytes: u64) -> Result<(), LedgerError> {
+        let Some(before) = self.before else { return Ok(()) };
+        self.book.visit(|page| page.free(self.place, bytes, before))
+    }
+}
+
+/// The count of a directory for who has no part in it: to look at it, and to take off what is
+/// removed.
+pub(crate) struct Onlooker {
+    book: Book,
+}
+
+impl Onlooker {
+    /// The count of `ours`, if there is one that is whole.
+    pub(crate) fn open(ours: &OwnedFd) -> Option<Self> {
+        let book = Book::new(open_file(ours, OFlags::RDWR).ok()?, Header::default());
+        book.peek()?;
+        Some(Self { book })
+    }
+
+    /// As [`Ledger::usage`]; none when the ledger cannot be read.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.book.visit(|page| Usage::from(&*page)).ok()
+    }
+
+    /// As [`Ledger::freeing`].
+    pub(crate) fn freeing(&self, place: Place) -> Freeing<'_> {
+        Freeing::new(&self.book, place)
+    }
+}
+
+fn open_file(ours: &OwnedFd, flags: OFlags) -> Result<File, LedgerError> {
+    let file = File::from(beneath::open(ours, FILE, flags)?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(LedgerError::Io(io::ErrorKind::InvalidData.into())),
+    }
+}
+
+fn disk_size(ours: &OwnedFd) -> io::Result<u64> {
+    let stat = fstatvfs(ours)?;
+    Ok(stat.f_frsize.saturating_mul(stat.f_blocks))
+}
+
+fn free_bytes(ours: &OwnedFd) -> Result<u64, LedgerError> {
+    let stat = fstatvfs(ours).map_err(io::Error::from)?;
+    Ok(stat.f_frsize.saturating_mul(stat.f_bavail))
+}
+
+#[cfg(test)]
+mod tests;

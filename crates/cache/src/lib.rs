@@ -15,6 +15,7 @@ mod beneath;
 mod directory;
 mod epoch;
 mod identity;
+mod ledger;
 mod lock;
 pub mod map;
 mod space;
@@ -22,5 +23,9 @@ mod space;
 pub use directory::{Directory, DirectoryError, Files, NAME, Opened, Warning};
 pub use epoch::Epoch;
 pub use identity::{Identity, Scope};
+pub use ledger::{
+    Bound, Freeing, Held, KEEP_FREE_PERCENT, Ledger, LedgerError, Limit, Place, Refusal, Usage,
+    footprint, overhead,
+};
 pub use map::{MapError, MapFile};
 pub use space::{Reservation, Space, Unlimited};

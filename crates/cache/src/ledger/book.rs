@@ -128,9 +128,9 @@ impl Book {
         Header::decode(&bytes)
     }
 
-    /// How far a walk is. When it cannot be told: as far as none is.
-    pub(super) fn moment(&self) -> Moment {
-        self.peek().map(|header| header.moment()).unwrap_or_default()
+    /// How far walks are, if that can be told.
+    pub(super) fn moment(&self) -> Option<Moment> {
+        self.peek().map(|header| header.moment())
     }
 
     /// Whether the file has been deleted.

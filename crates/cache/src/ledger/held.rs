@@ -72,17 +72,13 @@ impl HeldFile {
         self.unlinked
     }
 
-    /// Looks whether it has been unlinked; answers the bytes that count from now on and did not
-    /// before.
-    pub(super) fn look(&mut self) -> u64 {
-        if self.unlinked > 0 {
-            return 0;
-        }
-        if let Ok(stat) = self.file.metadata()
+    /// Looks whether it has been unlinked.
+    pub(super) fn look(&mut self) {
+        if self.unlinked == 0
+            && let Ok(stat) = self.file.metadata()
             && stat.nlink() == 0
         {
-            self.unlinked = pages(stat.blocks() * 512);
+            self.unlinked = pages(stat.blocks().saturating_mul(512));
         }
-        self.unlinked
     }
 }

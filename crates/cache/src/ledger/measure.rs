@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, OFlags, Stat, statat};
+use rustix::fs::{AtFlags, FileType, OFlags, Stat, statat};
 use rustix::io::Errno;
 
 use super::charge::{PAGE, charged, pages};
 use super::place::{PLACES, Place};
 use crate::beneath;
+use crate::directory::names;
 
 /// How deep directories outside `objects` are followed; ours are not that deep.
 const DEPTH_MAX: u32 = 4;
@@ -56,10 +57,6 @@ impl Found {
             files: self.files.saturating_add(other.files),
         }
     }
-
-    fn file(bytes: u64) -> Self {
-        Self { bytes, files: 1 }
-    }
 }
 
 fn open_dir(at: impl AsFd, path: &str) -> io::Result<Option<OwnedFd>> {
@@ -75,32 +72,45 @@ fn open_dir(at: impl AsFd, path: &str) -> io::Result<Option<OwnedFd>> {
 /// Objects as they are charged; whatever else there is as it is. The directory's own growth is
 /// paid for by its entries.
 fn shard_total(dir: &OwnedFd) -> io::Result<Found> {
-    let names = file_names(dir)?;
-    let with_data: HashSet<&str> =
+    let names = names(dir)?;
+    let paired: HashSet<&str> =
         names.iter().filter_map(|name| name.strip_suffix(".data")).collect();
     let mut sum = Found::default();
     for name in &names {
-        if name.strip_suffix(".map").is_some_and(|stem| with_data.contains(stem)) {
+        if name.strip_suffix(".map").is_some_and(|stem| paired.contains(stem)) {
             continue;
         }
-        let Some(stat) = stat_of(dir, name)? else { continue };
-        let found = match name.ends_with(".data") {
-            true => charged(stat.st_size.cast_unsigned(), allocated(&stat)),
-            false => pages(allocated(&stat)),
+        let bytes = match name.strip_suffix(".data") {
+            Some(stem) => pair_charge(dir, stem)?,
+            None => stat_of(dir, name)?.map_or(0, |stat| pages(allocated(&stat))),
         };
-        sum = sum.with(Found::file(found));
+        sum = sum.with(Found { bytes, files: 1 });
     }
     Ok(sum)
 }
 
+/// What the object is charged whose files in the shard `dir` are called `stem`, in bytes: 0 when
+/// there are none.
+///
+/// # Errors
+/// A file cannot be looked at.
+pub(crate) fn pair_charge(dir: &OwnedFd, stem: &str) -> io::Result<u64> {
+    let data = stat_of(dir, &format!("{stem}.data"))?;
+    let map = stat_of(dir, &format!("{stem}.map"))?.map_or(0, |stat| allocated(&stat));
+    Ok(match data {
+        Some(data) => charged(data.st_size.cast_unsigned(), allocated(&data), map),
+        None => pages(map),
+    })
+}
+
 fn tree_total(dir: OwnedFd, depth: u32) -> io::Result<Found> {
     let mut sum = Found::default();
-    for name in file_names(&dir)? {
+    for name in names(&dir)? {
         if depth == DEPTH_MAX && name == "objects" {
             continue;
         }
         let Some(stat) = stat_of(&dir, &name)? else { continue };
-        sum = sum.with(Found::file(pages(allocated(&stat)).max(PAGE)));
+        sum = sum.with(Found { bytes: pages(allocated(&stat)).max(PAGE), files: 1 });
         let is_dir = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         if is_dir
             && depth > 0
@@ -110,19 +120,6 @@ fn tree_total(dir: OwnedFd, depth: u32) -> io::Result<Found> {
         }
     }
     Ok(sum)
-}
-
-/// The names in a directory that are text; ours all are.
-fn file_names(dir: &OwnedFd) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(dir)? {
-        if let Ok(name) = entry?.file_name().to_str()
-            && !matches!(name, "." | "..")
-        {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(names)
 }
 
 fn stat_of(dir: &OwnedFd, name: &str) -> io::Result<Option<Stat>> {

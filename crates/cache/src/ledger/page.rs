@@ -2,11 +2,18 @@
 //! be tried. The law: at no time is less counted than linked files use.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use object::Time;
 
 use super::charge::BASE;
 use super::place::{PLACES, Place};
 use super::record::{FILE_LEN, HEADER_LEN, Header, SLOT_LEN, SLOTS, Walk};
 use super::record::{decode_slot, encode_slot};
+
+/// A walk over all files is due so long after the last one: what is left out of the count, such
+/// as files that others put into the directory, is found then.
+const WALK_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Bytes that were written, by place.
 pub(super) type Written = BTreeMap<Place, u64>;
@@ -18,10 +25,13 @@ pub(super) struct Page {
     slots: Vec<u64>,
 }
 
-/// How far a walk was before files were unlinked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How far walks were before files were unlinked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
-    walk: Option<(u32, u16)>,
+    /// How many walks had ended.
+    ended: u32,
+    /// The next place of the one under way.
+    walk: Option<u16>,
 }
 
 impl Page {
@@ -69,11 +79,6 @@ impl Page {
         self.slots.iter().fold(0, |sum, &slot| sum.saturating_add(slot))
     }
 
-    /// What the slot's process holds.
-    pub(super) fn slot(&self, index: usize) -> u64 {
-        self.slots.get(index).copied().unwrap_or(0)
-    }
-
     /// The slots that hold something.
     pub(super) fn busy_slots(&self) -> impl Iterator<Item = usize> {
         let slots = self.slots.iter().enumerate();
@@ -110,12 +115,18 @@ impl Page {
         }
     }
 
-    /// Takes `bytes` off that were unlinked in `place` after `before`.
+    /// Takes `bytes` off that were unlinked in `place` after `before`; unless a walk may have
+    /// found them gone already, since then they are not counted any more.
     pub(super) fn free(&mut self, place: Place, bytes: u64, before: Moment) {
+        let ended = self.header.moment().ended.wrapping_sub(before.ended);
+        let had_seen = before.walk.is_some_and(|next| place.index() < next);
+        if ended > u32::from(had_seen) {
+            return;
+        }
         self.header.settled = self.header.settled.saturating_sub(bytes);
-        let generation = self.header.generation;
         if let Some(walk) = &mut self.header.walk
-            && before.had_seen(place, generation)
+            && had_seen
+            && ended == 0
         {
             walk.late = walk.late.saturating_sub_unsigned(bytes);
         }
@@ -123,14 +134,23 @@ impl Page {
 }
 
 impl Header {
-    /// How far the walk is now.
+    /// How far walks are now.
     pub(super) fn moment(&self) -> Moment {
-        Moment { walk: self.walk.map(|walk| (self.generation, walk.place)) }
+        let under_way = u32::from(self.walk.is_some());
+        let ended = self.generation.wrapping_sub(under_way);
+        Moment { ended, walk: self.walk.map(|walk| walk.place) }
+    }
+
+    /// Whether a walk is due at `now`: something is in doubt, one was not finished, or the last
+    /// one was a day ago.
+    pub(super) fn walk_due(&self, now: Time) -> bool {
+        let aged = now.since(Time::from_secs(self.reconciled)) >= WALK_EVERY;
+        self.doubt > 0 || self.walk.is_some() || aged
     }
 
     /// Begins a walk, or goes on with one whose process died; answers where.
     pub(super) fn begin_walk(&mut self) -> u16 {
-        match self.walk {
+        match self.walk.filter(|walk| walk.place < PLACES) {
             Some(walk) => walk.place,
             None => {
                 self.generation = self.generation.wrapping_add(1);
@@ -184,14 +204,6 @@ impl Walk {
 
     fn add_late(&mut self, bytes: u64) {
         self.late = self.late.saturating_add_unsigned(bytes);
-    }
-}
-
-impl Moment {
-    /// Whether at this moment the walk of `generation` had looked at `place`, so that it found
-    /// what was unlinked there later.
-    fn had_seen(&self, place: Place, generation: u32) -> bool {
-        self.walk.is_some_and(|(walk, next)| walk == generation && place.index() < next)
     }
 }
 

@@ -88,12 +88,8 @@ impl Header {
         let generation = u32::from_le_bytes(fields.take()?);
         let place = u16::from_le_bytes(fields.take()?);
         let [state] = fields.take()?;
-        let walk = Walk {
-            place,
-            looking: state & 2 != 0,
-            found: found?,
-            late: late?.cast_signed(),
-        };
+        let walk =
+            Walk { place, looking: state & 2 != 0, found: found?, late: late?.cast_signed() };
         Some(Self {
             epoch: epoch?,
             settled: settled?,
