@@ -61,7 +61,8 @@ impl Fs {
         shared.make_readable(node).await?;
         let reader = shared.reader_of(node).ok_or(Errno::Stale)?;
         let file = shared.backing_file(reader.version()).await;
-        shared.open_handle(node, reader, options.direct, file)
+        // The file is let go of here, without a lock: if it was evicted, that frees its space.
+        shared.open_handle(node, reader, options.direct, file.as_ref())
     }
 
     /// At most `len` bytes of an open file from `offset`, fewer only at its end. Reads of one
@@ -142,7 +143,7 @@ impl Shared {
         node: NodeId,
         reader: Arc<Reader>,
         direct: bool,
-        file: Option<Arc<File>>,
+        file: Option<&Arc<File>>,
     ) -> Result<Opened, Errno> {
         let mut handles = self.handles.lock();
         let mut tree = self.tree();
@@ -152,8 +153,8 @@ impl Shared {
         }
         let opened = handles.open_file(node, reader, direct, || {
             let file = file?;
-            let id = self.backings.get()?.register(&file)?;
-            Some(Backing { id, file: Some(file) })
+            let id = self.backings.get()?.register(file)?;
+            Some(Backing { id, file: Some(file.clone()) })
         });
         tree.open_file(node);
         if matches!(opened.mode, OpenMode::Backed { .. }) {

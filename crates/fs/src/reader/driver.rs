@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use object::{Budget, Error, ErrorKind, Flight, Lease, Reclaim, Result, Source, Span, Version};
+use object::{
+    Budget, CHUNK, Error, ErrorKind, Flight, Lease, Reclaim, Result, Source, Span, Version,
+};
 use tokio::time::{Instant, timeout};
 
 use super::chunks::{Chunks, inside};
@@ -65,7 +67,7 @@ impl Reader {
         budget: Arc<Budget>,
         limits: Limits,
     ) -> Arc<Self> {
-        let planner = Planner::new(version.size, limits);
+        let planner = Planner::new(version.size, limits, source.grain());
         let (chunks, read) = (Chunks::default(), Instant::now());
         let state = State { planner, chunks, open: 0, read, missed: None };
         let reader = Arc::new(Self {
@@ -187,6 +189,8 @@ impl Reader {
         let State { planner, chunks, read, open, .. } = &mut *state;
         let share = self.budget.share();
         chunks.keep = match *open {
+            // What the source keeps by itself costs nobody a request when it is lost.
+            _ if self.source.grain() > CHUNK => KEPT.min(share / 8),
             0 | 1 => KEPT.min(share / 8),
             _ => KEPT_FOR_SEVERAL.min(share / 4),
         };

@@ -49,6 +49,8 @@ pub(super) trait Known {
 pub(super) struct Planner {
     size: u64,
     limits: Limits,
+    /// The source's own unit, in bytes: a multiple of [`CHUNK`] that divides the part.
+    grain: u64,
     started: bool,
     /// The object was opened at its end and the tail was not asked for yet.
     tail_due: bool,
@@ -71,10 +73,11 @@ struct Stream {
 }
 
 impl Planner {
-    pub(super) fn new(size: u64, limits: Limits) -> Self {
+    pub(super) fn new(size: u64, limits: Limits, grain: u64) -> Self {
         Self {
             size,
             limits,
+            grain,
             started: false,
             tail_due: false,
             fetch_whole: false,
@@ -211,8 +214,9 @@ impl Planner {
         self.streams.iter().find(|s| s.next == end || s.used == self.clock)
     }
 
+    /// The smallest span worth asking for that has this chunk.
     fn one(&self, chunk: u64) -> Span {
-        Span::new(chunk * CHUNK, ((chunk + 1) * CHUNK).min(self.size))
+        Span::new(chunk * CHUNK, (chunk + 1) * CHUNK).aligned(self.grain, self.size)
     }
 
     /// The unseen run around a chunk inside its part: forward to the end of the part, backward as
@@ -223,21 +227,22 @@ impl Planner {
         let earliest = part.start.max(chunk.saturating_sub(SLACK / CHUNK));
         let start = (earliest..chunk).rev().take_while(|c| !known.seen(*c)).last();
         let end = (chunk + 1..part.end).find(|c| known.seen(*c)).unwrap_or(part.end);
-        Span::new(start.unwrap_or(chunk) * CHUNK, (end * CHUNK).min(self.size))
+        Span::new(start.unwrap_or(chunk) * CHUNK, end * CHUNK).aligned(self.grain, self.size)
     }
 
     /// What was not seen of `span`, cut at the borders of parts.
     fn unseen(&self, span: Span, known: &impl Known) -> Vec<Span> {
         let mut spans: Vec<Span> = Vec::new();
         for chunk in span.chunks().filter(|c| !known.seen(*c)) {
-            let chunk = self.one(chunk);
+            let one = self.one(chunk);
             match spans.last_mut() {
+                Some(last) if last.covers(one) => {}
                 Some(last)
-                    if last.end == chunk.start && !chunk.start.is_multiple_of(self.limits.part) =>
+                    if last.end == one.start && !one.start.is_multiple_of(self.limits.part) =>
                 {
-                    last.end = chunk.end;
+                    last.end = one.end;
                 }
-                _ => spans.push(chunk),
+                _ => spans.push(one),
             }
         }
         spans

@@ -42,8 +42,7 @@ impl Store for Remembering {
 
     async fn list_since(&self, request: &ListingRequest, since: Time) -> Result<Listing> {
         let ListingRequest { prefix, delimited, max_keys, token } = request.clone();
-        let page =
-            self.pages.lock().unwrap().get(&(prefix, delimited, max_keys, token)).cloned();
+        let page = self.pages.lock().unwrap().get(&(prefix, delimited, max_keys, token)).cloned();
         match page.filter(|page| page.fetched >= since) {
             Some(page) => Ok(page),
             None => self.list(request).await,

@@ -34,7 +34,12 @@ impl Known for Seen {
 
 impl Machine {
     fn new(size: u64) -> Self {
-        Self { planner: Planner::new(size, limits()), seen: Seen::default(), fetched: vec![] }
+        Self::over(size, CHUNK)
+    }
+
+    fn over(size: u64, grain: u64) -> Self {
+        let planner = Planner::new(size, limits(), grain);
+        Self { planner, seen: Seen::default(), fetched: vec![] }
     }
 
     fn read(&mut self, start: u64, len: u64) {
@@ -69,6 +74,20 @@ impl Machine {
         assert_eq!(self.fetched.iter().map(|s| s.len()).sum::<u64>(), self.planner.size);
         self.fetched.len()
     }
+}
+
+#[test]
+fn where_blocks_are_kept_whole_blocks_are_fetched() {
+    let mut machine = Machine::over(100 * MIB, BLOCK);
+    machine.read(50 * MIB + 5 * CHUNK, 4096);
+    machine.read(70 * MIB + 7 * CHUNK, 2 * CHUNK);
+    assert_eq!(
+        machine.fetched,
+        [Span::new(50 * MIB, 51 * MIB), Span::new(70 * MIB, 72 * MIB)],
+        "a random read takes the blocks it touches"
+    );
+    let mut machine = Machine::over(100 * MIB + 5, BLOCK);
+    assert_eq!(machine.read_to_end(128 << 10), 13, "and a stream its parts");
 }
 
 #[test]
