@@ -66,18 +66,26 @@ impl Epoch {
     ///
     /// # Errors
     /// Of the disk; then the end was not clean.
-    pub fn leave(self, directory: &Directory) -> io::Result<bool> {
+    pub fn leave(&self, directory: &Directory) -> io::Result<bool> {
         // Twice, so that nobody waits for the lock while the bulk is written.
         syncfs(directory.as_fd())?;
         lock::lock(&self.file, LOCK)?;
-        if flock(directory.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Ok(false);
-        }
+        let last = flock(directory.as_fd(), FlockOperation::NonBlockingLockExclusive).is_ok();
+        let ended = match last {
+            true => self.end(directory),
+            false => Ok(()),
+        };
+        // Whoever comes next need not wait for the end of this process.
+        flock(directory.as_fd(), FlockOperation::Unlock)?;
+        lock::unlock(&self.file, LOCK)?;
+        ended.map(|()| last)
+    }
+
+    fn end(&self, directory: &Directory) -> io::Result<()> {
         syncfs(directory.as_fd())?;
-        let state = State { boot: self.boot, number: self.number, clean: true };
+        let state = State { boot: self.boot.clone(), number: self.number, clean: true };
         self.file.write_all_at(&state.encode(), 0)?;
-        self.file.sync_all()?;
-        Ok(true)
+        self.file.sync_all()
     }
 }
 

@@ -11,15 +11,29 @@
 
 #![forbid(unsafe_code)]
 
+mod backing;
 mod beneath;
+mod cache;
+mod cached;
 mod directory;
+mod disk;
 mod epoch;
+mod filling;
+mod health;
 mod identity;
 mod ledger;
 mod lock;
 pub mod map;
+mod object;
+mod seal;
+mod serve;
 mod space;
+mod stats;
+mod sync;
+mod table;
 
+pub use cache::{Cache, Options};
+pub use cached::Cached;
 pub use directory::{Directory, DirectoryError, Files, NAME, Opened, Warning};
 pub use epoch::Epoch;
 pub use identity::{Identity, Scope};
@@ -28,4 +42,5 @@ pub use ledger::{
     footprint, overhead,
 };
 pub use map::{MapError, MapFile};
-pub use space::{Reservation, Space, Unlimited};
+pub use space::{Counted, Space, Spacious, Unlimited};
+pub use stats::Counts;

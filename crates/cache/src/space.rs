@@ -1,58 +1,103 @@
 //! Room on the disk, asked for before bytes are fetched.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
+use object::Time;
+
+use crate::directory::Directory;
+use crate::identity::Identity;
+
+/// Keeps something counted for as long as it is not dropped.
+pub type Counted = Box<dyn Send + Sync>;
+
 /// Who says how much may be written below our directory. One value for a process and directory;
-/// calls are disk IO and may evict objects to make room.
+/// all calls are disk IO, and what they are told is in whole 4 KiB.
 pub trait Space: Send + Sync {
-    /// Sets `bytes` bytes of the disk aside; false when there is no room for them.
+    /// Sets `bytes` bytes of the disk aside, evicting objects to make room for them; false when
+    /// there is none.
     fn reserve(&self, bytes: u64) -> bool;
 
-    /// Of `reserved` bytes set aside before, `used` were written; the rest is free again.
-    /// `used` is never more than `reserved`.
-    fn settle(&self, reserved: u64, used: u64);
+    /// Of `reserved` bytes that were set aside, `used` were written to an object in this shard;
+    /// the rest is free again. `used` is never more than `reserved`.
+    fn settle(&self, shard: u8, reserved: u64, used: u64);
 
-    /// Files with `bytes` allocated bytes were unlinked by this process.
-    fn freed(&self, bytes: u64);
+    /// Unlinks an object's files and counts their bytes as free.
+    ///
+    /// # Errors
+    /// Of the disk.
+    fn unlink(&self, identity: &Identity) -> io::Result<()>;
+
+    /// The kernel reads this data file by itself: its bytes count, also after it was unlinked,
+    /// until the answer is dropped.
+    ///
+    /// # Errors
+    /// Of the disk; then it must not be handed out.
+    fn hold(&self, data: Arc<File>) -> io::Result<Counted>;
+
+    /// Called about every 2 s.
+    fn tend(&self, now: Time);
 }
 
-/// Room that was set aside. What is not settled when it is dropped is free again.
-pub struct Reservation {
+/// Makes the space of a directory when that is opened, and again when it had to be made anew. It
+/// is given the directory and the number of its epoch.
+pub type Spacious = Box<dyn Fn(&Arc<Directory>, u64) -> io::Result<Arc<dyn Space>> + Send + Sync>;
+
+/// Room that was set aside for one object. What is not used when it is dropped is free again.
+pub(crate) struct Reservation {
     space: Arc<dyn Space>,
+    shard: u8,
     bytes: u64,
 }
 
 impl Reservation {
     /// Sets `bytes` bytes of `space` aside, if there is room for them.
-    pub fn new(space: &Arc<dyn Space>, bytes: u64) -> Option<Self> {
-        space.reserve(bytes).then(|| Self { space: space.clone(), bytes })
+    pub(crate) fn new(space: &Arc<dyn Space>, identity: &Identity, bytes: u64) -> Option<Self> {
+        let (space, shard) = (space.clone(), identity.shard());
+        space.reserve(bytes).then_some(Self { space, shard, bytes })
     }
 
     /// `used` bytes of it were written.
-    pub fn settle(&mut self, used: u64) {
+    pub(crate) fn settle(&mut self, used: u64) {
         let used = used.min(self.bytes);
         self.bytes -= used;
-        self.space.settle(used, used);
+        self.space.settle(self.shard, used, used);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.space.settle(self.bytes, 0);
+            self.space.settle(self.shard, self.bytes, 0);
         }
     }
 }
 
 /// Room without a limit but the disk's own.
-pub struct Unlimited;
+pub struct Unlimited(Arc<Directory>);
+
+impl Unlimited {
+    /// As [`Spacious`] wants it.
+    pub fn spacious() -> Spacious {
+        Box::new(|directory, _| Ok(Arc::new(Self(directory.clone()))))
+    }
+}
 
 impl Space for Unlimited {
     fn reserve(&self, _bytes: u64) -> bool {
         true
     }
 
-    fn settle(&self, _reserved: u64, _used: u64) {}
+    fn settle(&self, _shard: u8, _reserved: u64, _used: u64) {}
 
-    fn freed(&self, _bytes: u64) {}
+    fn unlink(&self, identity: &Identity) -> io::Result<()> {
+        self.0.unlink_object(identity).map(drop)
+    }
+
+    fn hold(&self, _data: Arc<File>) -> io::Result<Counted> {
+        Ok(Box::new(()))
+    }
+
+    fn tend(&self, _now: Time) {}
 }

@@ -101,6 +101,15 @@ impl Directory {
         open_in(&shard, identity)
     }
 
+    /// Opens an object's data for reading only.
+    ///
+    /// # Errors
+    /// Of the disk; that there is none.
+    pub fn open_data(&self, identity: &Identity) -> io::Result<File> {
+        let path = format!("{}/{identity}.data", shard_path(identity.shard()));
+        Ok(File::from(beneath::open(self.as_fd(), &path, OFlags::RDONLY)?))
+    }
+
     /// Opens the files of the object of this header, making them when there are none. `mark` is
     /// the mark of a new one. [`Opened::Absent`] when its names are too long for a header.
     ///

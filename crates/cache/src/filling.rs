@@ -1,0 +1,243 @@
+//! A fetch whose bytes go to the disk as well as to readers.
+//!
+//! What was begun is finished, whether or not its reader is still there: bytes are to cross the
+//! network once. Each chunk stays in memory until it is on the disk and its first reader has it.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use object::{BLOCK, CHUNK, Chunk, ErrorKind, Flight, Span};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::cache::Cache;
+use crate::object::{Object, write_block};
+use crate::space::Reservation;
+
+/// The most bytes that are fetched, or fetched and not yet written, for readers who are gone.
+/// What readers still wait for is theirs: their memory bounds it.
+const ORPHANED: usize = 32 << 20;
+/// How long a fetched block waits for the disk to catch up before the disk counts as failing.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How many blocks are written at the same time.
+const WRITERS: usize = 4;
+
+/// Blocks of one object that are on their way.
+pub(crate) struct Filling {
+    pub(crate) blocks: Range<u64>,
+    pub(crate) flight: Arc<Flight>,
+    progress: Mutex<Progress>,
+    /// Told when it is not worth going on.
+    given_up: Notify,
+    ended: watch::Sender<bool>,
+}
+
+struct Progress {
+    /// The block that is collected or written now; those before it are done with.
+    current: u64,
+    /// Blocks ahead whose bytes were given up.
+    lost: BTreeSet<u64>,
+    /// The numbers of the chunks before which the first reader has all, and before which all were
+    /// let go of.
+    taken: u64,
+    released: u64,
+    /// What lets it go on without a reader.
+    orphaned: Option<OwnedSemaphorePermit>,
+}
+
+impl Filling {
+    /// `flight` brings all of `blocks`.
+    pub(crate) fn new(blocks: Range<u64>, flight: Arc<Flight>) -> Arc<Self> {
+        let first = flight.span().start / CHUNK;
+        let progress = Progress {
+            current: blocks.start,
+            lost: BTreeSet::new(),
+            taken: first,
+            released: first,
+            orphaned: None,
+        };
+        let (given_up, (ended, _)) = (Notify::new(), watch::channel(false));
+        Arc::new(Self { blocks, flight, progress: Mutex::new(progress), given_up, ended })
+    }
+
+    /// Whether it is worth waiting here for a block.
+    pub(crate) fn brings(&self, number: u64) -> bool {
+        let progress = self.lock();
+        self.blocks.contains(&number)
+            && number >= progress.current
+            && !progress.lost.contains(&number)
+            && self.flight.outcome().is_none_or(|outcome| outcome.is_ok())
+    }
+
+    /// The first reader has all chunks before this one.
+    pub(crate) fn taken(&self, chunk: u64) {
+        let mut progress = self.lock();
+        progress.taken = progress.taken.max(chunk);
+        self.release(&mut progress);
+    }
+
+    /// The first reader is gone, or has all. It goes on if not too much goes on like that.
+    pub(crate) fn leave(&self, backlog: &Backlog) {
+        let mut progress = self.lock();
+        progress.taken = u64::MAX;
+        self.release(&mut progress);
+        let end = self.flight.span().chunks().end;
+        let rest = u32::try_from((end - progress.released.min(end)) * CHUNK).unwrap_or(u32::MAX);
+        match backlog.orphaned.clone().try_acquire_many_owned(rest) {
+            Ok(permit) => progress.orphaned = Some(permit),
+            Err(_) => self.given_up.notify_one(),
+        }
+    }
+
+    /// Waits until nothing more of it is going to be recorded.
+    pub(crate) async fn over(&self) {
+        // The sender is this filling's own: it cannot be gone.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// Lets go of blocks that the disk has not begun with, and says how many bytes that were.
+    pub(crate) fn give_up_waiting(&self) -> u64 {
+        let mut progress = self.lock();
+        let mut freed = 0;
+        for number in progress.current + 1..self.blocks.end {
+            for chunk in chunks_of(number, self.flight.span()) {
+                let landed = self.flight.chunk(chunk).filter(|_| chunk < progress.taken);
+                let Some(landed) = landed else { return freed };
+                freed += landed.len() as u64;
+                self.flight.release(chunk);
+            }
+            progress.lost.insert(number);
+        }
+        freed
+    }
+
+    /// The disk is done with all blocks before this one.
+    fn reach(&self, number: u64) {
+        let mut progress = self.lock();
+        progress.current = number;
+        progress.lost = progress.lost.split_off(&number);
+        self.release(&mut progress);
+    }
+
+    fn release(&self, progress: &mut Progress) {
+        let end = (progress.current * (BLOCK / CHUNK)).min(progress.taken);
+        let end = end.min(self.flight.span().chunks().end);
+        while progress.released < end {
+            self.flight.release(progress.released);
+            progress.released += 1;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bounds what goes on for nobody, and how many threads write.
+pub(crate) struct Backlog {
+    orphaned: Arc<Semaphore>,
+    writers: Semaphore,
+}
+
+impl Backlog {
+    pub(crate) fn new() -> Self {
+        Self { orphaned: Arc::new(Semaphore::new(ORPHANED)), writers: Semaphore::new(WRITERS) }
+    }
+}
+
+/// Brings a filling to its end.
+pub(crate) async fn fill(
+    cache: Arc<Cache>,
+    object: Arc<Object>,
+    filling: Arc<Filling>,
+    mut room: Reservation,
+) {
+    for number in filling.blocks.clone() {
+        let collected = tokio::select! {
+            collected = collect(&filling, number) => collected,
+            () = filling.given_up.notified() => None,
+        };
+        let Some(chunks) = collected else { break };
+        match chunks {
+            Some(chunks) => {
+                let len: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+                match keep(&cache, &object, number, chunks).await {
+                    Kept::Yes => {
+                        room.settle(len);
+                        cache.stats.filled_bytes.add(len);
+                    }
+                    Kept::No => break,
+                }
+            }
+            None => cache.stats.skipped_blocks.add(1),
+        }
+        filling.reach(number + 1);
+    }
+    filling.reach(filling.blocks.end);
+    drop(room);
+    let ended = cache.blocking(move |cache| {
+        if let Err(error) = object.end(&filling) {
+            cache.writing.failed(&error, Instant::now());
+        }
+        cache.syncer.written(&object);
+        filling.ended.send_replace(true);
+    });
+    ended.await;
+}
+
+/// The chunks of a block once all have landed; no chunks when some were given up, nothing when no
+/// more will come.
+async fn collect(filling: &Filling, number: u64) -> Option<Option<Vec<Chunk>>> {
+    let mut chunks = Vec::new();
+    for chunk in chunks_of(number, filling.flight.span()) {
+        match filling.flight.landed(chunk).await {
+            Ok(chunk) => chunks.push(chunk),
+            // Let go of, but the flight goes on.
+            Err(error)
+                if error.kind() == ErrorKind::Abandoned
+                    && filling.flight.outcome().is_none_or(|outcome| outcome.is_ok()) =>
+            {
+                return Some(None);
+            }
+            Err(_) => return None,
+        }
+    }
+    Some(Some(chunks))
+}
+
+enum Kept {
+    Yes,
+    No,
+}
+
+async fn keep(cache: &Arc<Cache>, object: &Arc<Object>, number: u64, chunks: Vec<Chunk>) -> Kept {
+    let Ok(Ok(_writer)) = timeout(PATIENCE, cache.backlog.writers.acquire()).await else {
+        cache.writing.failed(&"the disk does not keep up", Instant::now());
+        return Kept::No;
+    };
+    let object = object.clone();
+    let written = cache.blocking(move |_| {
+        let crc32c = write_block(&object.files.data, number, &chunks)?;
+        object.record(number, crc32c)
+    });
+    match written.await {
+        Some(Ok(())) => {
+            cache.writing.worked();
+            Kept::Yes
+        }
+        Some(Err(error)) => {
+            cache.writing.failed(&error, Instant::now());
+            Kept::No
+        }
+        None => Kept::No,
+    }
+}
+
+/// The numbers of a block's chunks within `span`.
+fn chunks_of(number: u64, span: Span) -> Range<u64> {
+    let chunks = span.chunks();
+    let per_block = BLOCK / CHUNK;
+    (number * per_block).max(chunks.start)..((number + 1) * per_block).min(chunks.end)
+}

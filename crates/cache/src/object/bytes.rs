@@ -1,0 +1,98 @@
+//! The bytes of blocks, on their way to the disk and back.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+
+use crc_fast::{CrcAlgorithm, Digest};
+use object::{BLOCK, Buffer, CHUNK, Chunk, Lease, Span};
+use rustix::io::pwritev;
+
+use super::Object;
+use crate::map::codec::{Record, crc};
+
+/// What reading a block gave.
+pub(crate) enum BlockRead {
+    /// The wanted bytes, in chunks.
+    Good(Vec<Buffer>),
+    /// The bytes are not those that were recorded, or nothing is recorded.
+    Bad,
+}
+
+impl Object {
+    /// Reads block `number` and compares all of it with its checksum. `wanted` is what of it is
+    /// wanted, on chunk borders; `lease` pays for that.
+    pub(crate) fn read_block(
+        &self,
+        number: u64,
+        wanted: Span,
+        lease: Lease,
+    ) -> io::Result<BlockRead> {
+        match self.read_checked(number, wanted, lease) {
+            // Somebody cut the file short.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(BlockRead::Bad),
+            other => other,
+        }
+    }
+
+    fn read_checked(&self, number: u64, wanted: Span, mut lease: Lease) -> io::Result<BlockRead> {
+        let record = self.files.map.records(number..number + 1)?;
+        let Some(Record::Present(recorded)) = record.first().copied() else {
+            return Ok(BlockRead::Bad);
+        };
+        let block = self.span(number..number + 1);
+        let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+        let (mut buffers, mut unwanted) = (Vec::new(), Vec::new());
+        let mut at = block.start;
+        while at < block.end {
+            let chunk = Span::new(at, (at + CHUNK).min(block.end));
+            if wanted.covers(chunk) {
+                let mut buffer = lease.buffer(chunk.len());
+                self.files.data.read_exact_at(&mut buffer, at)?;
+                digest.update(&buffer);
+                buffers.push(buffer);
+            } else {
+                unwanted.resize(usize::try_from(chunk.len()).unwrap_or(0), 0);
+                self.files.data.read_exact_at(&mut unwanted, at)?;
+                digest.update(&unwanted);
+            }
+            at = chunk.end;
+        }
+        let good = u32::try_from(digest.finalize()).is_ok_and(|crc32c| crc32c == recorded);
+        Ok(if good { BlockRead::Good(buffers) } else { BlockRead::Bad })
+    }
+}
+
+/// Writes the chunks of block `number` and answers the block's checksum.
+pub(crate) fn write_block(data: &File, number: u64, chunks: &[Chunk]) -> io::Result<u32> {
+    let mut at = number * BLOCK;
+    let mut slices: Vec<_> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
+    let mut rest = slices.as_mut_slice();
+    while !rest.is_empty() {
+        match pwritev(data, rest, at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                at += written as u64;
+                IoSlice::advance_slices(&mut rest, written);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    let parts: Vec<&[u8]> = chunks.iter().map(|chunk| &***chunk).collect();
+    Ok(crc(&parts))
+}
+
+/// The checksum that a block of the data file has now; `scratch` is room for a chunk.
+pub(crate) fn checksum(data: &File, block: Span, scratch: &mut Vec<u8>) -> io::Result<u32> {
+    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+    let mut at = block.start;
+    while at < block.end {
+        let len = CHUNK.min(block.end - at);
+        scratch.resize(usize::try_from(len).unwrap_or(0), 0);
+        data.read_exact_at(scratch, at)?;
+        digest.update(scratch);
+        at += len;
+    }
+    Ok(u32::try_from(digest.finalize()).unwrap_or_default())
+}

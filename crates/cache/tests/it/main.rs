@@ -1,0 +1,9 @@
+//! The cache over a store in memory, on a real disk.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
+mod damage;
+mod harness;
+mod reading;
+mod sealing;
+mod trouble;
