@@ -151,7 +151,7 @@ impl Mount {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("a file")
+        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap()
     }
 }
 
