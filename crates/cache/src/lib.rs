@@ -18,6 +18,7 @@ mod cached;
 mod directory;
 mod disk;
 mod epoch;
+mod evict;
 mod filling;
 mod health;
 mod identity;
@@ -36,6 +37,7 @@ pub use cache::{Cache, Options};
 pub use cached::Cached;
 pub use directory::{Directory, DirectoryError, Files, NAME, Opened, Warning};
 pub use epoch::Epoch;
+pub use evict::Room;
 pub use identity::{Identity, Scope};
 pub use ledger::{
     Bound, Freeing, Held, KEEP_FREE_PERCENT, Ledger, LedgerError, Limit, Place, Refusal, Usage,

@@ -59,7 +59,13 @@ impl Bound {
     /// yet written, and the file system has `free` bytes.
     pub(super) fn room(&self, used: u64, reserved: u64, free: u64) -> u64 {
         let disk = free.saturating_sub(self.keep_free).saturating_sub(reserved);
-        self.bytes.map_or(disk, |bytes| disk.min(bytes.saturating_sub(used)))
+        self.usable().map_or(disk, |usable| disk.min(usable.saturating_sub(used)))
+    }
+
+    /// Up to where the limit is used, in bytes. `du` takes its time: of an object that is evicted
+    /// meanwhile and the one that takes its place it may see both.
+    pub(crate) fn usable(&self) -> Option<u64> {
+        self.bytes.map(|bytes| bytes - (bytes / MARGIN_SHARE).min(MARGIN_MAX))
     }
 
     /// The slab that a process takes at once out of `room` for a reservation of `asked` bytes, so
@@ -70,12 +76,16 @@ impl Bound {
     }
 
     /// What an eviction frees beyond what is missing, so that the next reservations fit.
-    pub(super) fn slack(&self) -> u64 {
-        let most = self.bytes.unwrap_or(self.disk - self.keep_free);
+    pub(crate) fn slack(&self) -> u64 {
+        let most = self.usable().unwrap_or(self.disk - self.keep_free);
         (most / SLACK_SHARE).min(SLACK_MAX)
     }
 }
 
+/// This fraction of a limit is left for what `du` may see twice.
+const MARGIN_SHARE: u64 = 32;
+/// And no more than this, in bytes.
+const MARGIN_MAX: u64 = 64 << 20;
 /// The largest slab, in bytes.
 const SLAB_MAX: u64 = 64 << 20;
 /// A slab is at most this fraction of the room, or exactly what is asked for.

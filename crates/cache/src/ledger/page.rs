@@ -35,11 +35,6 @@ pub(super) struct Moment {
 }
 
 impl Page {
-    /// An empty ledger whose header is `header`.
-    pub(super) fn new(header: Header) -> Self {
-        Self { header, slots: vec![0; SLOTS] }
-    }
-
     /// The ledger in `bytes`; a damaged header is replaced by `instead`, and says so. A damaged
     /// slot counts as empty: its owner puts it right when it next comes here, and for an owner
     /// that is dead doubt is raised.

@@ -64,7 +64,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let processes = (0..PROCESSES).map(|_| Process::default()).collect();
-        let page = Page::new(Header::default());
+        let page = Page::decode(&[0; FILE_LEN], Header::default()).0;
         Self { page, disk: BTreeMap::new(), processes, unlinking: None, walk: None }
     }
 
@@ -194,7 +194,7 @@ proptest! {
 
 #[test]
 fn a_dead_slab_counts_until_a_walk_has_looked() {
-    let mut page = Page::new(Header::default());
+    let mut page = Page::decode(&[0; FILE_LEN], Header::default()).0;
     page.set_slot(5, 100);
     page.fold(5);
     assert_eq!((page.used() - BASE, page.header.doubt), (100, 100));

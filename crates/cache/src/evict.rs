@@ -1,0 +1,239 @@
+//! Room on the disk under a limit: the ledger, and the eviction of objects when it is full.
+
+mod policy;
+mod sample;
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use object::{Clock, Time};
+
+use self::policy::victims;
+use self::sample::{Sample, sample};
+use crate::directory::Directory;
+use crate::identity::Identity;
+use crate::ledger::{Ledger, LedgerError, Limit, Place, Refusal, pair_charge};
+use crate::space::{Counted, Space, Spacious};
+
+/// How often a reservation is tried again after an eviction: others may take what came free.
+const ATTEMPTS: usize = 10;
+/// How many samples an eviction takes at most.
+const SAMPLES: usize = 256;
+/// How many samples in a row may have nobody to evict.
+const IN_VAIN: usize = 4;
+/// After an eviction that found too little, the next one waits so long: everything is in use.
+const VAIN_PAUSE: Duration = Duration::from_secs(1);
+
+/// The room of one directory, as one process has it. Several may share the directory; that two of
+/// them evict at the same time is harmless.
+pub struct Room {
+    directory: Arc<Directory>,
+    limit: Limit,
+    epoch: u64,
+    clock: Clock,
+    ledger: RwLock<Arc<Ledger>>,
+    /// One eviction at a time, and not before this time.
+    evicting: Mutex<Time>,
+    /// Whether the ledger could be used when it was last asked, so that changes are said.
+    usable: Mutex<bool>,
+}
+
+impl Room {
+    /// Takes part in the count of `directory` in the cache's `epoch`.
+    ///
+    /// # Errors
+    /// The ledger cannot be used.
+    pub fn open(
+        directory: Arc<Directory>,
+        limit: Limit,
+        epoch: u64,
+        clock: Clock,
+    ) -> Result<Self, LedgerError> {
+        let ledger = RwLock::new(Ledger::open(directory.as_fd(), limit, epoch)?);
+        let (evicting, usable) = (Mutex::default(), Mutex::new(true));
+        Ok(Self { directory, limit, epoch, clock, ledger, evicting, usable })
+    }
+
+    /// What makes the room of a directory, each time it is opened.
+    pub fn spacious(limit: Limit, clock: Clock) -> Spacious {
+        Box::new(move |directory, epoch| {
+            let room = Self::open(Arc::clone(directory), limit, epoch, clock.clone());
+            Ok(Arc::new(room.map_err(io::Error::other)?))
+        })
+    }
+
+    /// The count that is used now; another one when its file had been deleted.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Evicts objects for `bytes` bytes; answers what came free. Disk IO.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn evict(&self, bytes: u64) -> io::Result<u64> {
+        Ok(self.try_evict(bytes)?.freed)
+    }
+
+    fn try_evict(&self, bytes: u64) -> io::Result<Evicted> {
+        let now = self.clock.now();
+        let mut evicted = Evicted::default();
+        let mut in_vain = 0;
+        for _ in 0..SAMPLES {
+            let seen = sample(&self.directory, now)?;
+            let is_all = seen.is_all;
+            let found = self.evict_of(seen, bytes.saturating_sub(evicted.freed), now)?;
+            evicted.freed = evicted.freed.saturating_add(found.freed);
+            evicted.found |= found.found;
+            in_vain = if found.found { 0 } else { in_vain + 1 };
+            if evicted.freed >= bytes || in_vain == IN_VAIN || (is_all && !found.found) {
+                break;
+            }
+        }
+        Ok(evicted)
+    }
+
+    fn evict_of(&self, seen: Sample, wanted: u64, now: Time) -> io::Result<Evicted> {
+        let mut evicted = Evicted::default();
+        for (shard, bytes) in seen.removed {
+            self.say(self.ledger().freeing(Place::Shard(shard)).done(bytes));
+            evicted.add(bytes);
+        }
+        for identity in seen.damaged {
+            evicted.add(self.remove(&identity)?);
+        }
+        let wanted = wanted.saturating_sub(evicted.freed);
+        for victim in victims(seen.candidates, seen.is_all, now, wanted) {
+            evicted.add(self.remove(&victim.what)?);
+        }
+        Ok(evicted)
+    }
+
+    /// Unlinks an object; answers what it had been charged.
+    fn remove(&self, identity: &Identity) -> io::Result<u64> {
+        let ledger = self.ledger();
+        let freeing = ledger.freeing(Place::Shard(identity.shard()));
+        let bytes = unlink(&self.directory, identity)?;
+        if bytes > 0 {
+            self.say(freeing.done(bytes));
+        }
+        Ok(bytes)
+    }
+
+    /// Makes room for `bytes`, of which `missing` have to be freed, and reserves them.
+    fn make_room(&self, bytes: u64, mut missing: u64) -> bool {
+        let mut not_before = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
+        let ledger = self.ledger();
+        if self.clock.now() < *not_before || ledger.bound().usable().is_some_and(|all| all < bytes)
+        {
+            return false;
+        }
+        for _ in 0..ATTEMPTS {
+            // Whoever had the lock before may have made enough room for this one too.
+            match ledger.reserve(bytes) {
+                Ok(()) => return true,
+                Err(Refusal::Full { missing: still }) => missing = missing.max(still),
+                Err(Refusal::Unusable(error)) => {
+                    self.say(Err(error));
+                    return false;
+                }
+            }
+            match self.try_evict(missing.saturating_add(ledger.bound().slack())) {
+                Ok(Evicted { found: true, .. }) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::debug!(%error, "nothing could be evicted");
+                    break;
+                }
+            }
+        }
+        if ledger.reserve(bytes).is_ok() {
+            return true;
+        }
+        *not_before = self.clock.now() + VAIN_PAUSE;
+        false
+    }
+
+    /// Says when the ledger ceases to be usable, and when it is again.
+    fn say(&self, result: Result<(), LedgerError>) {
+        let mut usable = self.usable.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = result.is_ok();
+        match (std::mem::replace(&mut *usable, now), result) {
+            (true, Err(error)) => {
+                tracing::warn!("nothing new is cached: {error}; reading goes on from the store");
+            }
+            (false, Ok(())) => tracing::info!("the cache takes in new objects again"),
+            _ => {}
+        }
+    }
+
+    /// Takes part in a new count when the file of the old one was deleted.
+    fn reopen(&self) -> Result<(), LedgerError> {
+        let ledger = Ledger::open(self.directory.as_fd(), self.limit, self.epoch)?;
+        *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = ledger;
+        Ok(())
+    }
+}
+
+/// What an eviction did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Evicted {
+    /// In bytes.
+    freed: u64,
+    /// Whether there was anybody to evict, be it that somebody else was faster.
+    found: bool,
+}
+
+impl Evicted {
+    fn add(&mut self, bytes: u64) {
+        self.freed = self.freed.saturating_add(bytes);
+        self.found = true;
+    }
+}
+
+/// Unlinks an object; answers what it had been charged, 0 when somebody else was faster.
+pub(crate) fn unlink(directory: &Directory, identity: &Identity) -> io::Result<u64> {
+    let Some(shard) = directory.shard(identity.shard())? else { return Ok(0) };
+    let charged = pair_charge(&shard, &identity.to_string())?;
+    let was_there = directory.unlink_object(identity)? > 0;
+    Ok(if was_there { charged } else { 0 })
+}
+
+impl Space for Room {
+    fn reserve(&self, bytes: u64) -> bool {
+        match self.ledger().reserve(bytes) {
+            Ok(()) => true,
+            Err(Refusal::Full { missing }) => self.make_room(bytes, missing),
+            Err(Refusal::Unusable(error)) => {
+                self.say(Err(error));
+                false
+            }
+        }
+    }
+
+    fn settle(&self, shard: u8, reserved: u64, used: u64) {
+        self.ledger().settle(Place::Shard(shard), reserved, used);
+    }
+
+    fn unlink(&self, identity: &Identity) -> io::Result<()> {
+        self.remove(identity).map(drop)
+    }
+
+    fn hold(&self, data: Arc<File>) -> io::Result<Counted> {
+        Ok(Box::new(self.ledger().hold(data)?))
+    }
+
+    fn tend(&self, now: Time) {
+        let tended = match self.ledger().tend(now) {
+            // When the directory is gone too, who uses it makes another one, and its room.
+            Err(LedgerError::Gone) if self.directory.is_there() => self.reopen(),
+            other => other,
+        };
+        self.say(tended);
+    }
+}
+
+#[cfg(test)]
+mod tests;
