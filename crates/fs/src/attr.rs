@@ -84,6 +84,8 @@ pub struct OpenOptions {
     pub direct: bool,
     /// Each write durable (`O_SYNC`, `O_DSYNC`).
     pub sync: bool,
+    /// Without a trace in the access time (`O_NOATIME`): so overlayfs opens what lies below it.
+    pub no_atime: bool,
 }
 
 /// A file that was opened.

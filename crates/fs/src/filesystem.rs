@@ -38,6 +38,9 @@ pub(crate) struct Shared {
     pub(crate) correcting: tokio::sync::Mutex<()>,
     /// Where files are made known to the kernel, if it reads any by itself.
     pub(crate) backings: OnceLock<Arc<dyn Backings>>,
+    /// Whether no name goes on to another node of its version: an overlayfs seems to lie on the
+    /// mount, and it takes a name whose node is another for a file that is gone.
+    pub(crate) names_stay: AtomicBool,
     /// Whether listings show the entity tags that objects have.
     listed_tags: AtomicBool,
     tree: Mutex<Tree>,
@@ -68,6 +71,7 @@ impl Fs {
             listings: Flights::new(),
             correcting: tokio::sync::Mutex::default(),
             backings: OnceLock::new(),
+            names_stay: AtomicBool::new(false),
             listed_tags: AtomicBool::new(true),
             tree,
         };

@@ -45,6 +45,9 @@ impl Fs {
         if options.sync {
             return Err(Errno::Invalid);
         }
+        if options.no_atime {
+            shared.names_stay.store(true, Ordering::Relaxed);
+        }
         if let Standing::Unknown { parent, name } = shared.standing(node, options.direct)? {
             let sight = shared.look("open", parent, &name, Age::None).await?;
             let mut tree = shared.tree();
@@ -148,7 +151,8 @@ impl Shared {
         let mut handles = self.handles.lock();
         let mut tree = self.tree();
         let hindered = file.is_some() && !direct && handles.is_paged(node);
-        if hindered && tree.move_on(node, self.clock.now()) {
+        let free = !self.names_stay.load(Ordering::Relaxed);
+        if hindered && free && tree.move_on(node, self.clock.now()) {
             return Err(Errno::Stale);
         }
         let opened = handles.open_file(node, reader, direct, || {

@@ -4,7 +4,7 @@
 //! Whoever opens the old node is told ESTALE and looks the name up again, but only once: the
 //! kernel tries a second time and no third (`do_filp_open`). So where a name was the reason for
 //! an ESTALE just now, the nodes of its version are opened as they are, whichever is asked for.
-//! That bounds the nodes, too.
+//! That bounds the nodes, too. Overlayfs does not try again at all, see `names_stay`.
 
 use std::time::Duration;
 

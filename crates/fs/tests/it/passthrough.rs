@@ -178,6 +178,19 @@ async fn an_o_direct_open_is_served_here_and_takes_no_turn_from_passthrough() {
 }
 
 #[tokio::test]
+async fn below_an_overlayfs_which_looks_no_name_up_again_names_stay() {
+    let world = World::new(MINUTE);
+    let node = world.find().await;
+    let below = OpenOptions { no_atime: true, ..OpenOptions::default() };
+    let old = world.mount.fs.open(node, below).await.unwrap();
+    world.complete();
+    assert_eq!(world.mount.fs.open(node, below).await.unwrap().mode, CACHED);
+    assert_eq!(world.open(node).await.unwrap().mode, CACHED);
+    assert_eq!(world.find().await, node);
+    assert_eq!(world.mount.read(old.handle).await.unwrap(), CONTENT);
+}
+
+#[tokio::test]
 async fn a_kernel_that_takes_no_file_is_answered_as_before_and_no_name_moves() {
     let world = World::new(MINUTE);
     world.complete();

@@ -238,6 +238,7 @@ fn open_options(flags: u32) -> OpenOptions {
         append: has(libc::O_APPEND),
         direct: has(libc::O_DIRECT),
         sync: has(libc::O_DSYNC),
+        no_atime: has(libc::O_NOATIME),
     }
 }
 

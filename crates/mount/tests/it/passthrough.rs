@@ -271,7 +271,8 @@ fn readers_in_many_processes_notice_nothing_of_objects_that_come_and_go() {
 fn files_on_an_overlayfs_need_a_deeper_stack_and_are_not_tried_without() {
     let layers = tempfile::tempdir().unwrap();
     let plain = tempfile::tempdir().unwrap();
-    let overlay = Scratch::overlayfs(layers.path());
+    let lower = tempfile::tempdir().unwrap();
+    let overlay = Scratch::overlayfs(lower.path(), layers.path());
     let depth = |path: &Path| stack_depth(File::open(path).unwrap()).unwrap();
     assert_eq!((depth(plain.path()), depth(overlay.path())), (1, 2));
     for (max_stack_depth, works) in [(1, false), (2, true)] {
@@ -313,4 +314,29 @@ fn without_the_right_to_register_files_everything_is_read_as_before() {
     assert!(!passthrough.available());
     check_whole(&target, Means::Pread, 300_000);
     assert_eq!((world.counted().opens_cached, world.counted().opens_passed), (1, 0));
+}
+
+#[test]
+fn an_overlayfs_on_top_reads_on_when_an_object_becomes_complete_under_its_old_handle() {
+    for ttl in [HOUR, Ttl::Minimal] {
+        let (cache, layers) = (tempfile::tempdir().unwrap(), Scratch::tmpfs(64));
+        let world = World::new(Setting { ttl, ..setting(cache.path()) });
+        let target = world.put("jar", SIZE);
+        let overlay = Scratch::overlayfs(world.root(), layers.path());
+        let above = Target { path: overlay.path().join("jar"), ..target.clone() };
+        let old = File::open(&above.path).unwrap();
+        world.complete_target(&target);
+        for target in [&above, &target, &above] {
+            check_whole(target, Means::Pread, 300_000);
+            check_whole(target, Means::Mmap, 300_000);
+            // Longer than the kernel trusts a name in minimal mode.
+            std::thread::sleep(Duration::from_millis(150));
+        }
+        assert_eq!((world.counted().opens_passed, world.counted().opens_stale), (0, 0), "{ttl:?}");
+        drop(old);
+        until("it is passed through", SOON, || {
+            check_whole(&above, Means::Pread, 300_000);
+            world.counted().opens_passed > 0
+        });
+    }
 }

@@ -91,8 +91,12 @@ impl World {
         self.serve(Session::adopt(self.keeper.duplicate().unwrap(), self.init));
     }
 
+    pub(super) fn root(&self) -> &Path {
+        self.point.path()
+    }
+
     pub(super) fn path(&self, key: &str) -> PathBuf {
-        self.point.path().join(key)
+        self.root().join(key)
     }
 
     pub(super) fn counted(&self) -> Counted {
@@ -181,14 +185,14 @@ impl Scratch {
         Self::mounted("tmpfs", &format!("size={mebibytes}m"))
     }
 
-    /// An overlayfs whose layers lie in `layers`.
-    pub(super) fn overlayfs(layers: &Path) -> Self {
+    /// An overlayfs on the directory `lower`, whose changes go to `layers`.
+    pub(super) fn overlayfs(lower: &Path, layers: &Path) -> Self {
         let layer = |name: &str| {
             let path = layers.join(name);
             std::fs::create_dir(&path).unwrap();
             path.display().to_string()
         };
-        let (lower, upper, work) = (layer("lower"), layer("upper"), layer("work"));
+        let (lower, upper, work) = (lower.display(), layer("upper"), layer("work"));
         Self::mounted("overlay", &format!("lowerdir={lower},upperdir={upper},workdir={work}"))
     }
 
