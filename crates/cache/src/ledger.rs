@@ -138,13 +138,15 @@ impl Ledger {
         let ours = ours.as_fd().try_clone_to_owned().map_err(LedgerError::Io)?;
         let bound = limit.bound(disk_size(&ours)?);
         // As if full: what is evicted makes room.
-        let full = Header { epoch, settled: bound.bytes.unwrap_or(0), ..Header::default() };
+        let settled = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let full = settled(bound.bytes.unwrap_or(0));
+        let full = Header { epoch, settled: full, ..Header::default() };
         let book = Book::new(open_file(&ours, OFlags::RDWR | OFlags::CREATE)?, full);
         let slot = book.visit_damaged(|page, damaged| {
             book.fold_dead(page, None)?;
             if damaged || page.header.epoch != epoch {
                 let counted = measure::measure_small(&ours, COUNTED_AT_ONCE)?;
-                page.header = Header { settled: counted.unwrap_or(full.settled), ..full };
+                page.header = Header { settled: counted.map_or(full.settled, settled), ..full };
             }
             book.claim()
         })??;

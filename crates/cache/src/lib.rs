@@ -15,6 +15,7 @@ mod backing;
 mod beneath;
 mod cache;
 mod cached;
+mod census;
 mod directory;
 mod disk;
 mod epoch;
@@ -35,6 +36,9 @@ mod table;
 
 pub use cache::{Cache, Options};
 pub use cached::Cached;
+pub use census::{
+    BadPattern, Census, CensusError, Cleared, Dropped, Entry, Keys, Seen, Totals, Verification,
+};
 pub use directory::{Directory, DirectoryError, Files, NAME, Opened, Warning};
 pub use epoch::Epoch;
 pub use evict::Room;

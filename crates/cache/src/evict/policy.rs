@@ -1,8 +1,8 @@
 //! Who is evicted: a pure function of a sample.
 //!
 //! Two segments, as in a segmented LRU, but without a list that all processes would have to
-//! share. An object is on probation until it was used again after it had been filled; then it is
-//! protected. Only objects on probation go, the longest unused before others: so a scan of files
+//! share. An object is on probation until it was used again after it had been filled: opened once
+//! more, or read much later. Then it is protected. Only objects on probation go, the longest unused before others: so a scan of files
 //! that are read once pushes out only what is itself on probation. Protected objects may take up
 //! to four fifths of what is not pinned; the longest unused of what is above that, and what was
 //! not used for two days, are back on probation. That is found out anew with each sample and
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use object::Time;
 
-/// A use counts as another one when it comes so long after the filling: the reader for whom an
+/// A read counts as another use when it comes so long after the filling: the reader for whom an
 /// object is filled may lag behind.
-const AGAIN_AFTER: Duration = Duration::from_secs(2);
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// Protection ends when an object was not used for so long: what a job needs every night stays.
 const IDLE_AFTER: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// One part in so many is for objects on probation.

@@ -7,13 +7,14 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use object::Time;
-use rustix::fs::{AtFlags, statat};
+use rustix::fs::{AtFlags, FileType, statat, unlinkat};
 
 use super::policy::{Candidate, is_used_again};
-use crate::directory::{Directory, Opened, names, remove};
+use crate::directory::{Directory, Files, Opened, names};
 use crate::identity::Identity;
 use crate::ledger::{is_held, pages, pair_charge};
 use crate::map::MapError;
+use crate::map::codec::Damage;
 
 /// How many objects a sample has.
 const SAMPLE: usize = 64;
@@ -104,7 +105,7 @@ fn candidate(
     let files = match directory.open_object(&what)? {
         Opened::Found(files) => files,
         Opened::Absent => return Ok(None),
-        Opened::Damaged => return Err(crate::map::codec::Damage::Content.into()),
+        Opened::Damaged => return Err(Damage::Content.into()),
     };
     let mark = files.map.mark()?;
     let used = files.map.last_use()?;
@@ -115,16 +116,28 @@ fn candidate(
         bytes: pair_charge(shard, &what.to_string())?,
         used,
         pinned: mark.pinned,
-        protected: mark.protected || is_used_again(modified(&files.data)?, used),
+        protected: mark.protected,
         busy: filling || is_held(&files.data),
     }))
 }
 
-/// When a data file was last written to.
-fn modified(data: &std::fs::File) -> io::Result<Time> {
-    let meta = data.metadata()?;
-    let seconds = u64::try_from(meta.mtime()).unwrap_or(0);
-    Ok(Time(Duration::new(seconds, u32::try_from(meta.mtime_nsec()).unwrap_or(0))))
+/// Notes that an object was used, after it was touched: from its second use on it is protected.
+/// `opened` says that it was opened again after it had become complete; other reads may still be
+/// those it was filled for, unless they come much later.
+///
+/// # Errors
+/// Of the disk, or that the mark is damaged.
+pub(crate) fn note_use(files: &Files, opened: bool) -> Result<(), MapError> {
+    if files.map.mark()?.protected {
+        return Ok(());
+    }
+    let meta = files.data.metadata()?;
+    // Data is written by filling alone.
+    let filled = Time::from_secs(u64::try_from(meta.mtime()).unwrap_or(0));
+    if opened || is_used_again(filled, files.map.last_use()?) {
+        files.map.change_mark(|mark| mark.protected = true)?;
+    }
+    Ok(())
 }
 
 /// Removes a file that belongs to no object, if it is old; answers what it had been charged.
@@ -135,8 +148,12 @@ fn remove_orphan(shard: &OwnedFd, name: &str, now: Time) -> Option<u64> {
     if now.since(changed) < ORPHAN_AFTER {
         return None;
     }
-    // A directory that is not empty stays: it is not ours.
-    remove(shard, name).ok()?;
+    let flags = match FileType::from_raw_mode(stat.st_mode) {
+        // One that is not empty stays: it is not ours.
+        FileType::Directory => AtFlags::REMOVEDIR,
+        _ => AtFlags::empty(),
+    };
+    unlinkat(shard, name, flags).ok()?;
     let charged = match name.strip_suffix(".data").and_then(Identity::parse) {
         Some(_) => {
             let allocated = stat.st_blocks.cast_unsigned().saturating_mul(512);

@@ -100,6 +100,7 @@ fn a_scan_of_sixteen_times_the_cache_leaves_the_hot_objects_and_keeps_the_limit(
     let room = scene.room();
     for jar in 0..5 {
         let files = fill(&room, &format!("jar{jar}"), 20 * MIB).unwrap();
+        note_use(&files, true).unwrap();
         set_times(&files, 3600, 600);
     }
     for file in 0..128 {
@@ -111,6 +112,21 @@ fn a_scan_of_sixteen_times_the_cache_leaves_the_hot_objects_and_keeps_the_limit(
         assert!(is_there(&room, &format!("jar{jar}"), 20 * MIB), "{jar}");
     }
     assert!(is_there(&room, "scan127", 32 * MIB));
+}
+
+#[test]
+fn an_object_is_protected_when_it_is_opened_again_or_read_much_later() {
+    let scene = Scene::new(64 * MIB);
+    let room = scene.room();
+    let noted = |key: &str, filled, opened| {
+        let files = fill(&room, key, MIB).unwrap();
+        set_times(&files, filled, 0);
+        note_use(&files, opened).unwrap();
+        files.map.mark().unwrap().protected
+    };
+    assert!(noted("opened again", 0, true));
+    assert!(noted("read later", 120, false));
+    assert!(!noted("read while it was filled", 1, false));
 }
 
 #[test]

@@ -66,7 +66,8 @@ impl Page {
 
     /// Everything that counts against a limit, in bytes.
     pub(super) fn used(&self) -> u64 {
-        BASE.saturating_add(self.header.settled).saturating_add(self.reserved())
+        let files = self.header.settled.saturating_add_unsigned(self.reserved());
+        BASE.saturating_add(u64::try_from(files).unwrap_or(0))
     }
 
     /// What processes hold for bytes that may not be written yet.
@@ -90,7 +91,7 @@ impl Page {
     /// Counts what was written. Its process takes it out of its slot in the same visit.
     pub(super) fn settle(&mut self, written: &Written) {
         for (&place, &bytes) in written {
-            self.header.settled = self.header.settled.saturating_add(bytes);
+            self.header.settled = self.header.settled.saturating_add_unsigned(bytes);
             if let Some(walk) = &mut self.header.walk
                 && walk.may_have_seen(place)
             {
@@ -103,7 +104,7 @@ impl Page {
     /// wrote behind a walk's back counts for that walk too.
     pub(super) fn fold(&mut self, index: usize) {
         let reserved = std::mem::take(self.slots.get_mut(index).unwrap_or(&mut 0));
-        self.header.settled = self.header.settled.saturating_add(reserved);
+        self.header.settled = self.header.settled.saturating_add_unsigned(reserved);
         self.header.doubt = self.header.doubt.saturating_add(reserved);
         if let Some(walk) = &mut self.header.walk {
             walk.add_late(reserved);
@@ -111,19 +112,24 @@ impl Page {
     }
 
     /// Takes `bytes` off that were unlinked in `place` after `before`; unless a walk may have
-    /// found them gone already, since then they are not counted any more.
+    /// found them gone already, since then they may not be counted any more. Where that cannot be
+    /// told they are in doubt.
     pub(super) fn free(&mut self, place: Place, bytes: u64, before: Moment) {
         let ended = self.header.moment().ended.wrapping_sub(before.ended);
         let had_seen = before.walk.is_some_and(|next| place.index() < next);
         if ended > u32::from(had_seen) {
+            self.header.doubt = self.header.doubt.saturating_add(bytes);
             return;
         }
-        self.header.settled = self.header.settled.saturating_sub(bytes);
-        if let Some(walk) = &mut self.header.walk
-            && had_seen
-            && ended == 0
-        {
-            walk.late = walk.late.saturating_sub_unsigned(bytes);
+        self.header.settled = self.header.settled.saturating_sub_unsigned(bytes);
+        match &mut self.header.walk {
+            Some(walk) if had_seen && ended == 0 => {
+                walk.late = walk.late.saturating_sub_unsigned(bytes);
+            }
+            Some(walk) if walk.may_have_seen(place) => {
+                self.header.doubt = self.header.doubt.saturating_add(bytes);
+            }
+            _ => {}
         }
     }
 }
@@ -182,7 +188,7 @@ impl Header {
         if walk.place < PLACES {
             return true;
         }
-        self.settled = walk.found.saturating_add_signed(walk.late);
+        self.settled = walk.late.saturating_add_unsigned(walk.found);
         self.reconciled = now;
         self.walk = None;
         false

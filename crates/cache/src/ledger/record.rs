@@ -24,8 +24,9 @@ pub(super) struct Header {
     /// Epoch of the cache when this was counted: a count from before a power cut may lag behind
     /// what is on the disk.
     pub(super) epoch: u64,
-    /// What is known to be used by files.
-    pub(super) settled: u64,
+    /// What is known to be used by files. Below zero when files were unlinked whose bytes are
+    /// still counted as reserved.
+    pub(super) settled: i64,
     /// How much of `settled` may not exist: slabs of dead processes. A walk takes it away.
     pub(super) doubt: u64,
     /// When a walk last ended, in seconds since the Unix epoch; 0 for never.
@@ -92,7 +93,7 @@ impl Header {
             Walk { place, looking: state & 2 != 0, found: found?, late: late?.cast_signed() };
         Some(Self {
             epoch: epoch?,
-            settled: settled?,
+            settled: settled?.cast_signed(),
             doubt: doubt?,
             reconciled: reconciled?,
             walk: (state & 1 != 0).then_some(walk),

@@ -73,8 +73,8 @@ fn when_the_others_are_being_filled_protected_ones_stay() {
 
 #[test]
 fn a_use_right_after_the_filling_is_the_same_use() {
-    assert!(!is_used_again(at(10), at(11)));
-    assert!(is_used_again(at(10), at(13)));
+    assert!(!is_used_again(at(10), at(20)));
+    assert!(is_used_again(at(10), at(40)));
     assert!(!is_used_again(at(10), at(5)));
 }
 
@@ -128,11 +128,11 @@ fn a_scan_of_sixteen_times_the_cache_leaves_the_hot_ones() {
     let mut model = Model::new(256 * MIB);
     for round in 0..2 {
         for jar in 0..5 {
-            model.read(jar, 20 * MIB, at(round * 10));
+            model.read(jar, 20 * MIB, at(round * 60));
         }
     }
     for file in 0..4096 {
-        model.read(100 + file, MIB, at(20 + file / 100));
+        model.read(100 + file, MIB, at(70 + file / 100));
     }
     let hits = (0..5).filter(|jar| model.read(*jar, 20 * MIB, at(100))).count();
     assert_eq!(hits, 5);

@@ -10,11 +10,12 @@ prop_compose! {
 
 prop_compose! {
     fn any_header()(
-        sizes: [u64; 4],
+        sizes: [u64; 3],
+        settled: i64,
         walk in proptest::option::of(any_walk()),
         generation: u32,
     ) -> Header {
-        let [epoch, settled, doubt, reconciled] = sizes;
+        let [epoch, doubt, reconciled] = sizes;
         Header { epoch, settled, doubt, reconciled, walk, generation }
     }
 }
