@@ -24,6 +24,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use object::Time;
 use rustix::fs::{OFlags, fstatvfs};
@@ -52,6 +53,10 @@ pub(crate) const FILE: &str = "ledger";
 /// once; otherwise by a walk, beside everything else.
 const COUNTED_AT_ONCE: u64 = 2000;
 
+/// How often a process looks for slabs that dead ones left behind, and then walks over all files:
+/// no more often, however often that happens.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
 /// A process's part in the shared count. All calls may come from any thread. Only
 /// [`Ledger::reserve`] is called often, and goes to the disk once for a slab.
 pub struct Ledger {
@@ -79,7 +84,8 @@ struct Local {
     held_ever: u64,
     /// Whether anything was reserved since [`Ledger::tend`] last looked.
     in_use: bool,
-    walk_not_before: Time,
+    /// When slabs of dead processes are looked for again.
+    look_not_before: Time,
 }
 
 impl Local {
@@ -143,12 +149,12 @@ impl Ledger {
         let full = Header { epoch, settled: full, ..Header::default() };
         let book = Book::new(open_file(&ours, OFlags::RDWR | OFlags::CREATE)?, full);
         let slot = book.visit_damaged(|page, damaged| {
-            book.fold_dead(page, None)?;
             if damaged || page.header.epoch != epoch {
+                book.fold_dead(page, None)?;
                 let counted = measure::measure_small(&ours, COUNTED_AT_ONCE)?;
                 page.header = Header { settled: counted.map_or(full.settled, settled), ..full };
             }
-            book.claim()
+            book.claim(page)
         })??;
         Ok(Arc::new(Self {
             slot: slot.ok_or(LedgerError::Crowded)?,
@@ -245,14 +251,18 @@ impl Ledger {
         if !std::mem::take(&mut local.in_use) {
             local.slab = 0;
         }
-        let slot = self.slot;
-        let due = self.publish(&mut local, |page, kept| {
-            page.set_slot(slot, kept);
-            page.header.walk_due(now)
+        let looks = local.look_not_before <= now;
+        let due = self.publish(&mut local, |page, _| {
+            if looks {
+                self.book.fold_dead(page, Some(self.slot))?;
+            }
+            Ok::<_, io::Error>(looks && page.header.walk_due(now))
         })?;
-        if due && local.walk_not_before <= now {
-            local.walk_not_before = now + walk::AT_MOST_EVERY;
-            drop(local);
+        if looks {
+            local.look_not_before = now + LOOK_EVERY;
+        }
+        drop(local);
+        if due? {
             walk::start(self, now)?;
         }
         Ok(())
@@ -263,7 +273,6 @@ impl Ledger {
         let free = free_bytes(&self.ours)?;
         let wanted = bytes.saturating_sub(local.slab);
         let slab = self.publish(local, |page, kept| {
-            page.set_slot(self.slot, kept);
             let room = |page: &Page| self.bound.room(page.used(), page.reserved(), free);
             if room(page) < wanted {
                 self.book.fold_dead(page, Some(self.slot))?;

@@ -21,6 +21,8 @@ const SLOT_LOCKS: u64 = 1 << 41;
 /// does so for some 50 µs; only a stopped process makes others come to the end of this.
 const TRIES_AT_ONCE: u32 = 16;
 const TRIES_LATER: u32 = 400;
+/// Who comes while it is stopped does not wait as long again.
+const TRIES_WHEN_BUSY: u32 = 4;
 const PAUSE: Duration = Duration::from_micros(500);
 
 /// Why the ledger cannot be used just now.
@@ -47,7 +49,7 @@ pub(super) struct Book {
     /// What stands in for a header that is damaged.
     instead: Header,
     /// Locks of one description do not exclude each other: within the process this one does.
-    /// True while the last visit had to give up waiting: the next one does not wait again.
+    /// True when the last visit had to give up waiting: the next one waits less.
     alone: Mutex<bool>,
 }
 
@@ -70,8 +72,8 @@ impl Book {
         change: impl FnOnce(&mut Page, bool) -> R,
     ) -> Result<R, LedgerError> {
         let mut was_busy = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
-        let patience = if *was_busy { 0 } else { TRIES_AT_ONCE + TRIES_LATER };
-        *was_busy = !self.lock_header(patience)?;
+        let later = if *was_busy { TRIES_WHEN_BUSY } else { TRIES_LATER };
+        *was_busy = !self.lock_header(TRIES_AT_ONCE + later)?;
         if *was_busy {
             return Err(LedgerError::Busy);
         }
@@ -138,11 +140,16 @@ impl Book {
         Ok(self.file.metadata()?.nlink() == 0)
     }
 
-    /// Takes a slot that no living process has, for as long as this book is open. To be called
-    /// during a visit.
-    pub(super) fn claim(&self) -> io::Result<Option<usize>> {
-        for index in 0..SLOTS {
+    /// Takes a slot that no living process has, for as long as this book is open, and folds what
+    /// a dead one left in it. To be called during a visit.
+    pub(super) fn claim(&self, page: &mut Page) -> io::Result<Option<usize>> {
+        // Not the first one: many processes that start together would all try the same.
+        let first = fastrand::usize(..SLOTS);
+        for index in (first..SLOTS).chain(0..first) {
             if lock::try_lock(&self.file, byte(slot_lock(index)))? {
+                if page.busy_slots().any(|busy| busy == index) {
+                    page.fold(index);
+                }
                 return Ok(Some(index));
             }
         }

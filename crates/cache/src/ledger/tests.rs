@@ -113,12 +113,26 @@ fn what_a_dead_process_had_reserved_counts_until_a_walk_has_looked() {
     dead.reserve(50 * MIB).unwrap();
     drop(dead);
     let ledger = scene.ledger();
-    let usage = ledger.usage().unwrap();
-    assert_eq!((usage.used - empty, usage.reserved, usage.doubt), (50 * MIB, 0, 50 * MIB));
+    assert_eq!(used(&ledger) - empty, 50 * MIB);
     ledger.reconcile(NOW).unwrap();
     let usage = ledger.usage().unwrap();
     assert_eq!((usage.doubt, usage.reconciled), (0, NOW.secs()));
     assert!(usage.used < BASE + MIB, "{usage:?}");
+}
+
+#[test]
+fn a_slab_that_a_dead_process_left_is_found_and_a_walk_begins() {
+    let scene = Scene::new();
+    let dead = scene.ledger();
+    dead.reconcile(NOW).unwrap();
+    dead.reserve(50 * MIB).unwrap();
+    drop(dead);
+    let ledger = scene.ledger();
+    let now = NOW + Duration::from_secs(9);
+    ledger.tend(now).unwrap();
+    until("a walk has passed", || ledger.usage().unwrap().reconciled == now.secs());
+    let usage = ledger.usage().unwrap();
+    assert!(usage.used < BASE + MIB && usage.doubt == 0, "{usage:?}");
 }
 
 #[test]

@@ -14,9 +14,6 @@ use super::book::LedgerError;
 use super::measure::measure;
 use super::place::Place;
 
-/// A process begins walks no more often than this, however often slabs are left behind.
-pub(super) const AT_MOST_EVERY: Duration = Duration::from_secs(60);
-
 /// The pause between two places, for the sake of those who read.
 const PAUSE: Duration = Duration::from_millis(4);
 

@@ -4,6 +4,7 @@
 
 mod damage;
 mod harness;
+mod limit;
 mod processes;
 mod reading;
 mod sealing;
