@@ -16,10 +16,9 @@ use crate::ledger::{is_held, pages, pair_charge};
 use crate::map::MapError;
 use crate::map::codec::Damage;
 
-/// How many objects a sample has.
-const SAMPLE: usize = 64;
-/// And how many of them from one shard: a sample of a large cache comes from several.
-const OF_A_SHARD: usize = 16;
+/// How many objects a sample has, more or less. In a large cache they are all of one shard: to
+/// read its names costs more than to look at some objects, and identities are random anyway.
+const SAMPLE: usize = 128;
 /// Files that belong to no object are removed when they are older: others may be making one.
 const ORPHAN_AFTER: Duration = Duration::from_secs(60);
 /// Who fills an object for longer without touching it has been stopped.
@@ -53,9 +52,9 @@ pub(super) fn sample(directory: &Directory, now: Time) -> io::Result<Sample> {
         }
         let Some(shard) = directory.shard(number)? else { continue };
         let mut identities = sample.sort_names(&shard, number, now)?;
-        if identities.len() > OF_A_SHARD {
+        if identities.len() > SAMPLE {
             fastrand::shuffle(&mut identities);
-            identities.truncate(OF_A_SHARD);
+            identities.truncate(SAMPLE);
             sample.is_all = false;
         }
         for identity in identities {

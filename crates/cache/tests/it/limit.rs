@@ -227,7 +227,7 @@ impl Place {
         let (mut most, mut least) = (0, u64::MAX);
         let mut look = || {
             most = most.max(du(&self.cache()));
-            let stat = statvfs(&self.fs()).unwrap();
+            let stat = statvfs(self.fs()).unwrap();
             least = least.min(stat.f_bavail * stat.f_frsize);
         };
         for mut process in processes {
