@@ -156,7 +156,8 @@ impl S3 {
         fetched: object::Time,
     ) -> Result<Listing> {
         let within = self.config.read_deadline;
-        let what = || format!("listing s3://{}/{}", self.bucket, request.prefix);
+        let what =
+            || format!("listing s3://{}/{}{}", self.bucket, request.prefix, self.road.by_way);
         let answer = answer.map_err(|e| match e {
             // A LIST names no object: what is not found is the bucket.
             e if is_not_found(&e) => {
@@ -201,7 +202,7 @@ impl Store for S3 {
     async fn head(&self, key: &Key) -> Result<Meta> {
         let request = self.client.head_object().bucket(&self.bucket).key(key.as_str());
         let sent = self.errand(true).run(|| request.clone().send()).await;
-        let what = || format!("looking up s3://{}/{key}", self.bucket);
+        let what = || format!("looking up s3://{}/{key}{}", self.bucket, self.road.by_way);
         let answer = sent.map_err(|e| listing::failed(&what(), e, self.config.read_deadline))?;
         listing::headed(key, &answer)
     }

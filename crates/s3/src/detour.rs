@@ -30,8 +30,7 @@ impl Detour {
         let (scheme, host) = (found.uri().scheme_str(), found.uri().host());
         let (Some("http"), Some(host)) = (scheme, host) else {
             let message = format!(
-                "the proxy {} for {url} cannot be used: only http:// proxies are known (see \
-                 HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY)",
+                "the proxy {} for {url} cannot be used: only http:// proxies are known",
                 found.uri()
             );
             return Err(invalid(message));
@@ -42,6 +41,14 @@ impl Detour {
             port: found.uri().port_u16().unwrap_or(80),
             authorization: authorization.map(str::to_owned),
         }))
+    }
+
+    /// For people: where the requests go by, as the end of a sentence.
+    pub(crate) fn mention(detour: Option<&Self>) -> String {
+        match detour {
+            Some(Self { host, port, .. }) => format!(" by way of the proxy {host}:{port}"),
+            None => String::new(),
+        }
     }
 
     /// The header that tells the proxy who asks, with its line end; empty when nobody has to.

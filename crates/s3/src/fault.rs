@@ -84,7 +84,8 @@ impl Fault {
 pub(crate) enum Obstacle {
     /// Its certificate is not believed.
     Certificate,
-    /// Its host does not exist, or nobody there listens, or speaks TLS.
+    /// Its host does not exist, or nobody there listens, or speaks TLS; or a proxy does not lead
+    /// there.
     Address,
 }
 
@@ -97,19 +98,26 @@ impl Obstacle {
         match (error.downcast_ref::<rustls::Error>(), io.map(io::Error::kind)) {
             (Some(rustls::Error::InvalidCertificate(_)), _) => Some(Self::Certificate),
             (Some(_), _) | (_, Some(io::ErrorKind::ConnectionRefused)) => Some(Self::Address),
-            _ if io.is_some_and(is_unknown_host) => Some(Self::Address),
+            _ if io.is_some_and(is_unknown_host) || is_no_tunnel(error) => Some(Self::Address),
             _ => inner.and_then(Self::find).or_else(|| error.source().and_then(Self::find)),
         }
     }
 }
 
+/// What the standard library says before the resolver's own words.
+const LOOK_UP: &str = "failed to lookup address information";
+
 /// Whether a look-up found that there is no such host, and not that nobody could be asked. The
 /// resolver's code is lost on the way, only its words are left (`gai_strerror` of glibc and musl).
 fn is_unknown_host(error: &io::Error) -> bool {
     let text = error.to_string();
-    text.starts_with("failed to lookup address information")
-        && !text.contains("Temporary failure")
-        && !text.contains("Try again")
+    text.starts_with(LOOK_UP) && !text.contains("Temporary failure") && !text.contains("Try again")
+}
+
+/// Whether the proxy made no tunnel. The SDK's client hides the type of that error.
+fn is_no_tunnel(error: &(dyn StdError + 'static)) -> bool {
+    let text = error.to_string();
+    text.starts_with("tunnel error: proxy auth") || text.starts_with("tunnel error: unsuccessful")
 }
 
 /// A refusal or failure as the store tells it.

@@ -197,3 +197,6 @@ async fn watch(pool: Weak<Pool>) {
 async fn timed<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(CONNECT_MAX, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
+
+#[cfg(test)]
+mod tests;

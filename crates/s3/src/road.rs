@@ -22,6 +22,8 @@ use crate::wallet::Wallet;
 /// The road to one endpoint.
 pub(crate) struct Road {
     pub(crate) pool: Arc<Pool>,
+    /// The proxy that is used, for people; empty without one.
+    pub(crate) by_way: String,
     pub(crate) signer: Signer,
     /// `None`: requests are not signed.
     pub(crate) wallet: Option<Wallet>,
@@ -64,6 +66,7 @@ impl Road {
         let now = Instant::now();
         Ok(Self {
             signer: Signer::new(endpoint.clone(), detour.as_ref(), &config.user_agent, clock),
+            by_way: Detour::mention(detour.as_ref()),
             pool: Pool::new(endpoint, tls, detour),
             wallet: None,
             gate: Gate::new(config.max_connections),

@@ -62,3 +62,35 @@ fn the_request_id_is_kept() {
     let body = "<Error><Code>AccessDenied</Code><RequestId>ID7</RequestId></Error>";
     assert_eq!(answered(403, body).2.request_id(), Some("ID7"));
 }
+
+/// An error with a cause.
+#[derive(Debug, thiserror::Error)]
+#[error("outside")]
+struct Outside(#[source] Box<dyn StdError + Send + Sync>);
+
+fn obstacle(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Option<Obstacle> {
+    Obstacle::find(&Outside(cause.into()))
+}
+
+#[test]
+fn obstacles_are_found_however_deep_they_lie() {
+    let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+    let inner = io::Error::other(io::Error::other(unknown));
+    assert_eq!(obstacle(inner), Some(Obstacle::Certificate));
+    let no_tls = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+    assert_eq!(obstacle(io::Error::other(no_tls)), Some(Obstacle::Address));
+    let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+    assert_eq!(obstacle(Outside(refused.into())), Some(Obstacle::Address));
+    assert_eq!(obstacle("tunnel error: proxy authorization required"), Some(Obstacle::Address));
+}
+
+#[test]
+fn moods_of_the_network_are_no_obstacles() {
+    let look_up = |told: &str| io::Error::other(format!("{LOOK_UP}: {told}"));
+    assert_eq!(obstacle(look_up("Name or service not known")), Some(Obstacle::Address));
+    assert_eq!(obstacle(look_up("Temporary failure in name resolution")), None);
+    assert_eq!(obstacle(look_up("Try again")), None);
+    for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::NetworkUnreachable] {
+        assert_eq!(obstacle(io::Error::from(kind)), None);
+    }
+}

@@ -1,13 +1,16 @@
 //! Regions, styles, TLS, identities.
 
 use std::io::Write;
+use std::time::Duration;
 
 use lab::Lab;
-use object::{Bucket, Clock, ErrorKind};
+use object::{Bucket, Clock, ErrorKind, ListingRequest, Store};
 use s3::{Config, Identity, S3};
+use tokio::time::Instant;
 
 use crate::lab_reads::{reads_right, synthetic_object};
-use crate::reading::config;
+use crate::reading::{config, connect};
+use crate::script::Script;
 
 async fn lab(change: impl FnOnce(&mut lab::Config)) -> Lab {
     let mut config = lab::Config::default();
@@ -71,10 +74,11 @@ async fn tls_is_spoken_to_those_whom_the_bundle_trusts_only() {
     bundle.write_all(lab.ca_pem().unwrap().as_bytes()).unwrap();
     let trusting = Config { ca_bundle: Some(bundle.path().into()), ..config(&lab.endpoint()) };
     works(&lab, trusting).await;
-    let mut distrusting = config(&lab.endpoint());
-    distrusting.max_attempts = 2;
-    let error = fails(distrusting).await;
+    let begun = Instant::now();
+    let error = fails(config(&lab.endpoint())).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:?}");
+    assert!(error.to_string().contains("certificate"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -105,10 +109,29 @@ async fn a_bucket_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_not_there_is_unreachable() {
+async fn an_endpoint_that_is_not_there_is_unreachable_at_once() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", free.local_addr().unwrap());
     drop(free);
-    let error = fails(Config { max_attempts: 2, ..config(&endpoint) }).await;
+    let begun = Instant::now();
+    let error = fails(config(&endpoint)).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:?}");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_there_is_waited_for() {
+    let script = Script::start(|_, _| Vec::new()).await;
+    let s3 = connect(config(&script.endpoint())).await;
+    let address = script.stop().await;
+    let request =
+        ListingRequest { prefix: String::new(), delimited: true, max_keys: 1000, token: None };
+    let again = async {
+        while s3.stats().lists < 4 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Script::start_at(address, |_, _| Vec::new()).await
+    };
+    let (listed, _script) = tokio::join!(s3.list(&request), again);
+    assert_eq!(listed.unwrap().objects.len(), 0);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
 
 /// One thing to do on a connection.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub(crate) struct Log {
 pub(crate) struct Script {
     pub(crate) address: SocketAddr,
     pub(crate) log: Arc<Mutex<Log>>,
+    /// The listener and all connections.
+    tasks: JoinHandle<()>,
 }
 
 impl Script {
@@ -41,21 +44,37 @@ impl Script {
     pub(crate) async fn start(
         answer: impl Fn(usize, &str) -> Vec<Act> + Send + Sync + 'static,
     ) -> Script {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), answer).await
+    }
+
+    /// The same, at this address.
+    pub(crate) async fn start_at(
+        address: SocketAddr,
+        answer: impl Fn(usize, &str) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Script {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (log, answer): (Arc<Mutex<Log>>, Arc<Answer>) = (Arc::default(), Arc::new(answer));
         let ours = log.clone();
-        tokio::spawn(async move {
+        let tasks = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
             for number in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (log, answer) = (ours.clone(), answer.clone());
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     let _ = serve(stream, number, &log, &answer).await;
                     log.lock().unwrap().ended.push(number);
                 });
             }
         });
-        Script { address, log }
+        Script { address, log, tasks }
+    }
+
+    /// Ends the server and all its connections; says where it was.
+    pub(crate) async fn stop(self) -> SocketAddr {
+        self.tasks.abort();
+        let _ = self.tasks.await;
+        self.address
     }
 
     pub(crate) fn endpoint(&self) -> String {
