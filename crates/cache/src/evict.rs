@@ -11,7 +11,6 @@ use std::time::Duration;
 use object::{Clock, Time};
 
 use self::policy::victims;
-pub(crate) use self::sample::note_use;
 use self::sample::{Sample, sample};
 use crate::directory::Directory;
 use crate::identity::Identity;

@@ -120,23 +120,26 @@ fn candidate(
     }))
 }
 
-/// Notes that an object was used, after it was touched: from its second use on it is protected.
-/// `opened` says that it was opened again after it had become complete; other reads may still be
-/// those it was filled for, unless they come much later.
-///
-/// # Errors
-/// Of the disk, or that the mark is damaged.
-pub(crate) fn note_use(files: &Files, opened: bool) -> Result<(), MapError> {
-    if files.map.mark()?.protected {
-        return Ok(());
+impl Files {
+    /// Notes that the object was used, after its map was touched: from its second use on it is
+    /// protected from eviction by others that are used once. `opened` says that it was opened
+    /// again after it had become complete; other reads may still be those it was filled for,
+    /// unless they come much later.
+    ///
+    /// # Errors
+    /// Of the disk, or that the mark is damaged.
+    pub fn note_use(&self, opened: bool) -> Result<(), MapError> {
+        if self.map.mark()?.protected {
+            return Ok(());
+        }
+        let meta = self.data.metadata()?;
+        // Data is written by filling alone.
+        let filled = Time::from_secs(u64::try_from(meta.mtime()).unwrap_or(0));
+        if opened || is_used_again(filled, self.map.last_use()?) {
+            self.map.change_mark(|mark| mark.protected = true)?;
+        }
+        Ok(())
     }
-    let meta = files.data.metadata()?;
-    // Data is written by filling alone.
-    let filled = Time::from_secs(u64::try_from(meta.mtime()).unwrap_or(0));
-    if opened || is_used_again(filled, files.map.last_use()?) {
-        files.map.change_mark(|mark| mark.protected = true)?;
-    }
-    Ok(())
 }
 
 /// Removes a file that belongs to no object, if it is old; answers what it had been charged.

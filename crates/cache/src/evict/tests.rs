@@ -100,7 +100,7 @@ fn a_scan_of_sixteen_times_the_cache_leaves_the_hot_objects_and_keeps_the_limit(
     let room = scene.room();
     for jar in 0..5 {
         let files = fill(&room, &format!("jar{jar}"), 20 * MIB).unwrap();
-        note_use(&files, true).unwrap();
+        files.note_use(true).unwrap();
         set_times(&files, 3600, 600);
     }
     for file in 0..128 {
@@ -121,7 +121,7 @@ fn an_object_is_protected_when_it_is_opened_again_or_read_much_later() {
     let noted = |key: &str, filled, opened| {
         let files = fill(&room, key, MIB).unwrap();
         set_times(&files, filled, 0);
-        note_use(&files, opened).unwrap();
+        files.note_use(opened).unwrap();
         files.map.mark().unwrap().protected
     };
     assert!(noted("opened again", 0, true));
