@@ -86,6 +86,13 @@ pub enum Cause {
     FuseDenied(String),
     /// A process of ours could not be started.
     NotStarted(String),
+    /// So few files may be open that no mount can be served.
+    FewFiles {
+        /// The limit.
+        allowed: u64,
+        /// What a mount needs.
+        needed: u64,
+    },
     /// The mount did not serve within this many seconds.
     TooSlow(u64),
     /// The daemon ended before it served, and did not say why.
@@ -136,15 +143,12 @@ impl Cause {
             }
             Cause::Mount(error) => mount_refused(error, directory),
             Cause::NoFuse => no_fuse(),
-            Cause::FuseDenied(why) => (
-                format!("/dev/fuse cannot be opened: {why}"),
-                "run as root, or chmod 0666 /dev/fuse; in a container add --device /dev/fuse"
-                    .into(),
-            ),
+            Cause::FuseDenied(why) => fuse_denied(why),
             Cause::NotStarted(why) => (
                 format!("a process of ours could not be started: {why}"),
                 "check limits and memory: ulimit -u; free -m".into(),
             ),
+            Cause::FewFiles { allowed, needed } => few_files(*allowed, *needed),
             Cause::TooSlow(seconds) => (
                 format!("it did not serve within {seconds} seconds"),
                 "see what it waits for: run it again with --foreground --debug".into(),
@@ -162,6 +166,22 @@ fn no_fuse() -> (String, String) {
     (
         "/dev/fuse does not exist: this kernel or container has no FUSE".into(),
         "modprobe fuse; in a container: --device /dev/fuse --cap-add SYS_ADMIN".into(),
+    )
+}
+
+fn fuse_denied(why: &str) -> (String, String) {
+    (
+        format!("/dev/fuse cannot be opened: {why}"),
+        "run as root, or chmod 0666 /dev/fuse; in a container add --device /dev/fuse".into(),
+    )
+}
+
+fn few_files(allowed: u64, needed: u64) -> (String, String) {
+    (
+        format!("only {allowed} files may be open, and a mount needs {needed}"),
+        "raise the limit: ulimit -n 4096; in a systemd unit: LimitNOFILE=4096; in a container: \
+         --ulimit nofile=4096"
+            .into(),
     )
 }
 

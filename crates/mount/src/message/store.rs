@@ -46,6 +46,12 @@ pub(super) fn problem(error: &Error, config: &Config) -> Problem {
             "the certificates to trust cannot be read",
             "give a PEM file with --ca-bundle, or drop it (and unset AWS_CA_BUNDLE)".into(),
         ),
+        ErrorKind::Invalid if error.message().contains("the proxy") => (
+            "the request was refused, or the proxy on its way",
+            "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY (http://USER:PASSWORD@HOST:PORT), or name \
+             the endpoint in NO_PROXY"
+                .into(),
+        ),
         ErrorKind::Corrupt | ErrorKind::Invalid => (
             "the answer is not one of an S3 service, or the request was refused",
             "check --endpoint-url; S3-compatible stores mostly need --force-path-style".into(),

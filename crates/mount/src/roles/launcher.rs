@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::process::{Child, ExitCode, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
+
 use super::{Assignment, Deadline, Place, keeper, start, sys};
 use crate::flags::Config;
 use crate::log::FileName;
@@ -16,11 +18,16 @@ use crate::state::{Identity, Records};
 /// only one that hangs is killed.
 const PATIENCE: Duration = Duration::from_secs(keeper::START_SECONDS + 5);
 
+/// Open files without which a mount would fail in the middle of its work: connections to the
+/// store, twice as many as the most GETs at once, and a hundred of all other kinds.
+const OPEN_FILES_FEWEST: u64 = 256;
+
 /// Mounts what `config` asks for; `words` are the command line, for the processes to come.
 ///
 /// # Errors
 /// Why it cannot be mounted. What the daemon found out it has said itself.
 pub fn run(mut config: Config, words: Vec<OsString>) -> Result<ExitCode, Problem> {
+    enough_files().map_err(|cause| cannot_mount(&cause, &config))?;
     sys::keep_descriptors_to_ourselves();
     let wanted = Identity::of(&config);
     let uid = rustix::process::geteuid().as_raw();
@@ -49,6 +56,16 @@ pub fn run(mut config: Config, words: Vec<OsString>) -> Result<ExitCode, Problem
         return Ok(keeper::run_in_foreground(&config, &place, words));
     }
     launch(&config, place, words).map_err(|cause| cannot_mount(&cause, &config))
+}
+
+/// Whether as many files may be open as a mount needs. The daemon raises the soft limit itself.
+fn enough_files() -> Result<(), Cause> {
+    match getrlimit(Resource::Nofile).maximum {
+        Some(allowed) if allowed < OPEN_FILES_FEWEST => {
+            Err(Cause::FewFiles { allowed, needed: OPEN_FILES_FEWEST })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether there is FUSE at all, before anybody is asked anything.

@@ -18,6 +18,8 @@ mod masked;
 mod names;
 mod passthrough;
 mod programs;
+mod proxies;
+mod refusals;
 mod stalls;
 mod stores;
 mod surroundings;
