@@ -18,7 +18,7 @@ use crate::map::codec::Damage;
 
 /// How many objects a sample has, more or less. In a large cache they are all of one shard: to
 /// read its names costs more than to look at some objects, and identities are random anyway.
-const SAMPLE: usize = 128;
+const SAMPLE: usize = 64;
 /// Files that belong to no object are removed when they are older: others may be making one.
 const ORPHAN_AFTER: Duration = Duration::from_secs(60);
 /// Who fills an object for longer without touching it has been stopped.

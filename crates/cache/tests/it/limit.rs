@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cache::map::codec::{Header, Mark};
-use cache::{Cache, Directory, Ledger, Limit, Opened, Options, Room, Space, footprint};
+use cache::{Cache, Directory, Ledger, Limit, Opened, Options, Room, Space, footprint, overhead};
 use object::{
     BLOCK, Budget, Clock, ETag, Error, ErrorKind, Flight, Key, Lease, Listing, ListingRequest,
     Meta, Result, Source, Span, Store, Time, Version,
@@ -120,10 +120,14 @@ fn a_process_that_fills() {
         let Opened::Found(files) = directory.make_object(&header, &Mark::default()).unwrap() else {
             panic!("not made");
         };
-        // As every filler does: from now on nobody evicts it.
+        // As every filler does: from now on nobody evicts it. If it was evicted before, then what
+        // was made of it was counted as free, and so it has to be counted as used first.
         assert!(files.map.try_claim(0..header.blocks()).unwrap());
-        let written = if files.unlinked().unwrap() { 0 } else { charge };
-        if written > 0 {
+        let written = match files.unlinked().unwrap() {
+            true => overhead(version.size),
+            false => charge,
+        };
+        if written == charge {
             fallocate(&files.data, FallocateFlags::empty(), 0, version.size).unwrap();
             (0..header.blocks()).for_each(|number| files.map.record(number, 7).unwrap());
         }
@@ -300,7 +304,7 @@ fn a_small_disk_is_never_filled_by_a_limit_above_it() {
 }
 
 #[test]
-fn two_hundred_processes_keep_the_limit_and_leave_an_exact_count() {
+fn two_hundred_processes_keep_the_limit_and_count_right() {
     let place = Place::on_tmpfs();
     let limit = 64 * BLOCK;
     let start = |number: u64| place.start(FILLS, &number.to_string(), limit, (10, 200_000));
@@ -312,9 +316,10 @@ fn two_hundred_processes_keep_the_limit_and_leave_an_exact_count() {
     assert_eq!((counted.reserved, counted.doubt), (0, 0));
     ledger.reconcile(Time::from_secs(1)).unwrap();
     let walked = ledger.usage().unwrap();
-    // The walk also finds the small files beside the objects, which are paid for otherwise.
-    let others = 8 * 4096;
-    assert!(walked.used.abs_diff(counted.used) <= others, "{walked:?} {counted:?}");
+    // The walk also finds the small files beside the objects, which are paid for otherwise; and
+    // objects that were evicted when they had only just been made leave a page each.
+    assert!(counted.used + 8 * 4096 >= walked.used, "{counted:?} {walked:?}");
+    assert!(counted.used <= walked.used + 2 * BLOCK, "{counted:?} {walked:?}");
 }
 
 #[test]
