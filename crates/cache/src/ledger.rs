@@ -148,7 +148,7 @@ impl Ledger {
         let full = settled(bound.bytes.unwrap_or(0));
         let full = Header { epoch, settled: full, ..Header::default() };
         let book = Book::new(open_file(&ours, OFlags::RDWR | OFlags::CREATE)?, full);
-        let slot = book.visit_damaged(|page, damaged| {
+        let slot = book.first_visit(|page, damaged| {
             if damaged || page.header.epoch != epoch {
                 book.fold_dead(page, None)?;
                 let counted = measure::measure_small(&ours, COUNTED_AT_ONCE)?;

@@ -17,10 +17,13 @@ const HEADER_LOCK: u64 = 1 << 40;
 const WALK_LOCK: u64 = HEADER_LOCK + 1;
 const SLOT_LOCKS: u64 = 1 << 41;
 
-/// How often the header's lock is tried again at once, and then after a pause. Whoever holds it
-/// does so for some 50 µs; only a stopped process makes others come to the end of this.
+/// How often the header's lock is tried again at once, and then after a pause. Who holds it does
+/// so for some 50 µs; but with hundreds of processes on two cores its turn may come a second
+/// later. Only a stopped process makes others come to the end of this, after 2 s.
 const TRIES_AT_ONCE: u32 = 16;
-const TRIES_LATER: u32 = 400;
+const TRIES_LATER: u32 = 4000;
+/// At the start nobody waits to read.
+const TRIES_AT_START: u32 = 5 * TRIES_LATER;
 /// Who comes while it is stopped does not wait as long again.
 const TRIES_WHEN_BUSY: u32 = 4;
 const PAUSE: Duration = Duration::from_micros(500);
@@ -63,17 +66,25 @@ impl Book {
     /// first, since every change that empties a slot fills the header; of a death in between,
     /// too much is counted and not too little.
     pub(super) fn visit<R>(&self, change: impl FnOnce(&mut Page) -> R) -> Result<R, LedgerError> {
-        self.visit_damaged(|page, _| change(page))
+        self.visit_within(TRIES_LATER, |page, _| change(page))
     }
 
-    /// The same; `change` is also told whether the header was damaged or missing.
-    pub(super) fn visit_damaged<R>(
+    /// The first visit. `change` is also told whether the header was damaged or missing.
+    pub(super) fn first_visit<R>(
         &self,
         change: impl FnOnce(&mut Page, bool) -> R,
     ) -> Result<R, LedgerError> {
+        self.visit_within(TRIES_AT_START, change)
+    }
+
+    fn visit_within<R>(
+        &self,
+        tries: u32,
+        change: impl FnOnce(&mut Page, bool) -> R,
+    ) -> Result<R, LedgerError> {
         let mut was_busy = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
-        let later = if *was_busy { TRIES_WHEN_BUSY } else { TRIES_LATER };
-        *was_busy = !self.lock_header(TRIES_AT_ONCE + later)?;
+        let tries = if *was_busy { TRIES_WHEN_BUSY } else { tries };
+        *was_busy = !self.lock_header(TRIES_AT_ONCE + tries)?;
         if *was_busy {
             return Err(LedgerError::Busy);
         }
@@ -110,8 +121,8 @@ impl Book {
     /// Nothing in the product sleeps, but no event tells when a file's lock becomes free to one
     /// who must not wait for it without end.
     #[allow(clippy::disallowed_methods)]
-    fn lock_header(&self, patience: u32) -> io::Result<bool> {
-        for attempt in 0..=patience {
+    fn lock_header(&self, tries: u32) -> io::Result<bool> {
+        for attempt in 0..=tries {
             if lock::try_lock(&self.file, byte(HEADER_LOCK))? {
                 return Ok(true);
             }
