@@ -28,6 +28,7 @@ mod probe;
 mod readdir;
 pub mod reader;
 mod refuse;
+mod resolve;
 mod tree;
 mod ttl;
 

@@ -177,7 +177,7 @@ impl Shared {
 
     /// Finds out by HEAD what a listing left open of `node`: whether an archived object was
     /// restored, and its entity tag where listings are not to be trusted with that.
-    async fn make_readable(&self, node: NodeId) -> Result<(), Errno> {
+    pub(crate) async fn make_readable(&self, node: NodeId) -> Result<(), Errno> {
         let (fact, key) = {
             let tree = self.tree();
             (tree.node(node).ok_or(Errno::Stale)?.fact.clone(), tree.key(node))

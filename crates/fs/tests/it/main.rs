@@ -14,4 +14,5 @@ mod names;
 mod passthrough;
 mod refusals;
 mod remembered;
+mod resolve;
 mod successor;
