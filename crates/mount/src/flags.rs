@@ -17,7 +17,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use config::{
-    Access, Config, Limits, LogConfig, LogTarget, MaskedFeatures, SourceConfig, Ttl, ViewConfig,
+    Access, CacheConfig, Config, Limits, LogConfig, LogTarget, MaskedFeatures, SourceConfig, Ttl,
+    ViewConfig,
 };
 pub use environment::Environment;
 pub use low::LowArgs;

@@ -1,18 +1,21 @@
 //! The daemon's body: from a configuration to a served mount.
 
+mod node_cache;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use fs::Fs;
 use fuse::{Ended, Features, Running, Session, Wanted};
-use object::{BLOCK, Budget, Clock};
+use object::{BLOCK, Budget, Clock, Store};
 use s3::{Identity, Preflight, S3};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::adapter::Adapter;
 use crate::flags::{Access, Config, Ttl};
 use crate::roles::{Mounted, Ready};
+use node_cache::NodeCache;
 
 /// Memory that a daemon takes beside the buffers, in bytes: code, connections, names of a usual
 /// mount.
@@ -34,8 +37,7 @@ const READ_AHEAD_KIB: u32 = 1024;
 /// # Errors
 /// The store cannot be used, or the directory cannot be mounted or served.
 pub fn serve(config: Config, ready: Ready) -> anyhow::Result<()> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let runtime = runtime(cores)?;
+    let runtime = runtime()?;
     let clock = Clock::start();
     let (store, preflight) = runtime.block_on(S3::connect(
         store_config(&config),
@@ -46,13 +48,23 @@ pub fn serve(config: Config, ready: Ready) -> anyhow::Result<()> {
     preflight.listing.as_ref().map_err(Clone::clone)?;
     let store = Arc::new(store);
     let budget = Budget::new(memory(&config));
-    let files = Fs::new(store.clone(), budget, clock.clone(), view(&config, &clock));
+    let in_runtime = runtime.enter();
+    let cache = node_cache::open(&config, store.clone(), &budget, &clock)?;
+    drop(in_runtime);
+    let source: Arc<dyn Store> = match &cache {
+        Some(cache) => cache.store.clone(),
+        None => store.clone(),
+    };
+    let files = Fs::new(source, budget, clock.clone(), view(&config, &clock));
 
     let mounted = ready.mount()?;
-    let running = start(&config, mounted, files, &runtime, cores)?;
+    let running = start(&config, mounted, files, cache.as_ref(), &runtime)?;
     announce(&config, &preflight);
     ready.serving(Some(&preflight.region))?;
     let ended = running.wait();
+    if let Some(cache) = &cache {
+        runtime.block_on(cache.close());
+    }
     tracing::info!(stats = ?store.stats(), "what it cost");
     match ended {
         Ended::Unmounted | Ended::Stopped => Ok(()),
@@ -60,9 +72,13 @@ pub fn serve(config: Config, ready: Ready) -> anyhow::Result<()> {
     }
 }
 
-fn runtime(cores: usize) -> anyhow::Result<Runtime> {
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread()
-        .worker_threads(cores.clamp(2, RUNTIME_THREADS))
+        .worker_threads(cores().clamp(2, RUNTIME_THREADS))
         .thread_name("runtime")
         .enable_all()
         .build()
@@ -74,11 +90,18 @@ fn start(
     config: &Config,
     mounted: Mounted,
     files: Arc<Fs>,
+    cache: Option<&NodeCache>,
     runtime: &Runtime,
-    cores: usize,
 ) -> anyhow::Result<Running> {
-    let session = Session::handshake(mounted.device, &wanted(config))
+    let mut wanted = wanted(config);
+    if let Some(cache) = cache {
+        cache.prepare(&mut wanted);
+    }
+    let session = Session::handshake(mounted.device, &wanted)
         .context("the kernel did not agree to serve the mount")?;
+    if let Some(cache) = cache {
+        cache.pass_through(&session, &files);
+    }
     if let Err(error) = mounted.connection.set_read_ahead(READ_AHEAD_KIB) {
         tracing::info!("the kernel's read-ahead stays as it is: {error}");
     }
@@ -87,7 +110,7 @@ fn start(
     let adapter = Adapter::new(files, runtime.handle().clone(), owner);
     // A worker never waits for anything but the kernel, so more of them than cores only get in
     // each other's way.
-    let workers = config.limits.max_threads.min(cores.max(2));
+    let workers = config.limits.max_threads.min(cores().max(2));
     let Some(workers) = NonZeroUsize::new(workers) else { bail!("no thread to serve with") };
     session.start(workers, Arc::new(adapter)).context("the threads to serve with cannot be started")
 }

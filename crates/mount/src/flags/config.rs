@@ -19,6 +19,8 @@ pub struct Config {
     pub view: ViewConfig,
     /// What it may use.
     pub limits: Limits,
+    /// What it keeps on the disk; `None` without a cache.
+    pub cache: Option<CacheConfig>,
     /// Where it logs.
     pub log: LogConfig,
     /// The directory to mount on, absolute; symbolic links are resolved when it is looked at.
@@ -112,6 +114,18 @@ pub struct Limits {
     pub read_part_size: u64,
     /// A read that got no answer for this long ends with EIO.
     pub read_deadline: Duration,
+}
+
+/// What a mount keeps on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// The directory that was named, absolute; ours is made in it.
+    pub directory: PathBuf,
+    /// The most bytes on the disk; `None` to leave a part of the file system free. 0 for names
+    /// only.
+    pub limit: Option<u64>,
+    /// What to take for the number of this boot instead of the kernel's: how tests imitate one.
+    pub boot_id: Option<String>,
 }
 
 /// Where a mount logs, and how much.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::flags::config::Ttl;
 use crate::flags::parse::Typed;
+use crate::flags::units::CacheSize;
 
 /// What was typed, one field per flag: `None` and `false` mean "not typed". Units are resolved,
 /// since the table knows them; defaults and conflicts are not.
@@ -57,6 +58,12 @@ pub struct LowArgs {
     pub metadata_ttl: Option<Ttl>,
     /// `--negative-metadata-ttl`.
     pub negative_metadata_ttl: Option<Ttl>,
+    /// `--cache`.
+    pub cache: Option<PathBuf>,
+    /// `--max-cache-size`.
+    pub max_cache_size: Option<CacheSize>,
+    /// `--boot-id`.
+    pub boot_id: Option<String>,
     /// `--mask-kernel-features`.
     pub mask_kernel_features: Vec<String>,
     /// `--foreground`.

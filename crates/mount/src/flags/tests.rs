@@ -66,7 +66,7 @@ fn defaults_are_those_of_the_reference() {
 #[test]
 fn every_flag_that_comes_later_is_refused_with_its_value_and_without() {
     let later: Vec<_> = table::flags().filter(|flag| flag.is_later()).collect();
-    assert_eq!(later.len(), 26);
+    assert_eq!(later.len(), 24);
     for flag in later {
         let name = format!("--{}", flag.name);
         for line in [
@@ -312,6 +312,34 @@ fn without_a_current_directory_only_absolute_paths_mean_something() {
     ] {
         assert!(matches!(read(line), Err(Usage::Nowhere(_))), "{line:?}");
     }
+}
+
+#[test]
+fn the_size_of_a_cache_is_understood_as_it_was_meant() {
+    let limit = |size: &str| {
+        let config = config(&["b-1", "/m", "--cache", "c", "--max-cache-size", size]);
+        (config.cache.unwrap().limit.unwrap(), config.notes)
+    };
+    assert_eq!(limit("1024").0, 1 << 30);
+    assert_eq!(limit("10GiB").0, 10 << 30);
+    assert_eq!(limit("0").0, 0);
+    // What tutorials have, meant as bytes: 10 GiB and 50 GiB.
+    for (typed, bytes) in [("10737418240", 10u64 << 30), ("53687091200", 50 << 30)] {
+        let (limit, notes) = limit(typed);
+        assert_eq!(limit, bytes);
+        assert!(notes.iter().any(|note| note.contains("understood as bytes")), "{notes:?}");
+    }
+}
+
+#[test]
+fn a_cache_raises_the_default_ttl_and_a_limit_needs_one() {
+    let with = config(&["b-1", "/m", "--cache", "c"]);
+    assert_eq!(with.cache.unwrap().directory, Path::new("/home/me/c"));
+    assert_eq!(with.view.metadata_ttl, Ttl::For(Duration::from_secs(60)));
+    let minimal = config(&["b-1", "/m", "--cache", "c", "--metadata-ttl", "minimal"]);
+    assert_eq!(minimal.view.metadata_ttl, Ttl::Minimal);
+    let alone = usage(&["b-1", "/m", "--max-cache-size", "5"]);
+    assert!(matches!(alone, Usage::BadValue { flag: "max-cache-size", .. }), "{alone:?}");
 }
 
 #[test]

@@ -60,6 +60,28 @@ pub fn size(text: &str, bare: SizeUnit) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(|| format!("`{text}` is too large"))
 }
 
+/// What `--max-cache-size` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSize {
+    /// The limit.
+    pub bytes: u64,
+    /// A bare number that would have been an absurd number of MiB was taken for bytes.
+    pub guessed: bool,
+}
+
+/// The size of a cache: as [`size`] with bare numbers in MiB, but a bare number that would mean a
+/// PiB or more was meant to be bytes.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn cache_size(text: &str) -> Result<CacheSize, String> {
+    let (number, suffix) = number_and_suffix(text)?;
+    match suffix.is_empty() && number >= GIB {
+        true => Ok(CacheSize { bytes: number, guessed: true }),
+        false => Ok(CacheSize { bytes: size(text, SizeUnit::MebiBytes)?, guessed: false }),
+    }
+}
+
 /// A time from `30s`, `5m`, `2h`, `1d`, `500ms`; a bare number counts seconds.
 ///
 /// # Errors

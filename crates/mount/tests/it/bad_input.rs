@@ -187,8 +187,7 @@ fn nonsense_words() {
 #[test]
 fn what_comes_later_is_refused_and_never_ignored() {
     let later: &[&[&str]] = &[
-        &["--cache", "/tmp/cache"],
-        &["--max-cache-size", "10GiB"],
+        &["--cache-xz", "bucket"],
         &["--allow-delete"],
         &["--allow-overwrite"],
         &["--incremental-upload"],

@@ -7,9 +7,10 @@ use std::time::Duration;
 use object::{Bucket, MAX_KEY};
 
 use super::{
-    Access, Config, Limits, LogConfig, LogTarget, MaskedFeatures, SourceConfig, Ttl, ViewConfig,
+    Access, CacheConfig, Config, Limits, LogConfig, LogTarget, MaskedFeatures, SourceConfig, Ttl,
+    ViewConfig,
 };
-use crate::flags::units::show_size;
+use crate::flags::units::{CacheSize, show_size};
 use crate::flags::{Environment, LowArgs, Usage, absolute};
 
 const MIB: u64 = 1 << 20;
@@ -24,6 +25,9 @@ const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 const DEADLINE_LEAST: Duration = Duration::from_secs(1);
 const DEADLINE_MOST: Duration = Duration::from_secs(3600);
 
+/// What names are believed for where they are kept on the disk, as by AWS's Mountpoint.
+const TTL_WITH_CACHE: Ttl = Ttl::For(Duration::from_secs(60));
+
 /// Decides what the words mean. `here` is the directory that relative paths start from.
 pub(crate) fn resolve(
     args: LowArgs,
@@ -36,6 +40,7 @@ pub(crate) fn resolve(
     Ok(Config {
         view: view(&args, &mut notes)?,
         limits: limits(&args, &mut notes)?,
+        cache: cache(&args, here, &mut notes)?,
         log: log(&args, environment, here)?,
         directory: absolute(here, directory)?,
         foreground: args.foreground,
@@ -152,6 +157,7 @@ fn view(args: &LowArgs, notes: &mut Vec<String>) -> Result<ViewConfig, Usage> {
         Ttl::For(time) if time.is_zero() => Ttl::Minimal,
         other => other,
     };
+    let default_ttl = if args.cache.is_some() { TTL_WITH_CACHE } else { Ttl::Minimal };
     Ok(ViewConfig {
         read_only: args.read_only,
         access,
@@ -159,7 +165,7 @@ fn view(args: &LowArgs, notes: &mut Vec<String>) -> Result<ViewConfig, Usage> {
         gid: args.gid,
         dir_mode: args.dir_mode.unwrap_or(0o755),
         file_mode: args.file_mode.unwrap_or(0o644),
-        metadata_ttl: args.metadata_ttl.map_or(Ttl::Minimal, decided),
+        metadata_ttl: args.metadata_ttl.map_or(default_ttl, decided),
         negative_ttl: args.negative_metadata_ttl.map(decided),
     })
 }
@@ -204,6 +210,33 @@ fn limits(args: &LowArgs, notes: &mut Vec<String>) -> Result<Limits, Usage> {
     }
     let max_threads = max_threads as usize;
     Ok(Limits { max_threads, memory_target, read_part_size, read_deadline })
+}
+
+fn cache(
+    args: &LowArgs,
+    here: Option<&Path>,
+    notes: &mut Vec<String>,
+) -> Result<Option<CacheConfig>, Usage> {
+    let Some(directory) = &args.cache else {
+        return match args.max_cache_size {
+            Some(_) => Err(Usage::BadValue {
+                flag: "max-cache-size",
+                why: "there is no cache to limit; --cache DIR makes one".into(),
+            }),
+            None => Ok(None),
+        };
+    };
+    if let Some(CacheSize { bytes, guessed: true }) = args.max_cache_size {
+        notes.push(format!(
+            "--max-cache-size {bytes} is understood as bytes ({}), not as MiB",
+            show_size(bytes)
+        ));
+    }
+    Ok(Some(CacheConfig {
+        directory: absolute(here, directory)?,
+        limit: args.max_cache_size.map(|size| size.bytes),
+        boot_id: args.boot_id.clone(),
+    }))
 }
 
 /// A part that leaves room for a second one. Where both sizes were typed they must fit; where

@@ -15,10 +15,6 @@ const RUN: Group = Group::Run;
 /// What to do without the flags that only matter for writing.
 const READS_ONLY: &str = "This version reads only; drop the flag until writing is there.";
 
-/// What to do without a cache.
-const NO_CACHE: &str =
-    "This version keeps nothing on disk; drop the cache flags and every read comes from S3.";
-
 /// The rows.
 pub(super) static FLAGS: &[Row] = &[
     Row::later(BUCKET, "transfer-acceleration", None, "Use S3 Transfer Acceleration")
@@ -51,11 +47,10 @@ pub(super) static FLAGS: &[Row] = &[
         .doc("Drop the flag: the system's routes decide."),
     Row::later(CLIENT, "user-agent-prefix", Some("TEXT"), "Put before the user agent")
         .doc("Drop the flag."),
-    Row::later(CACHE, "cache", Some("DIR"), "Keep what was read in this directory").doc(NO_CACHE),
-    Row::later(CACHE, "max-cache-size", Some("SIZE"), "Limit of the cache").doc(NO_CACHE),
     Row::later(CACHE, "cache-xz", Some("BUCKET"), "Share a cache on S3 Express One Zone")
-        .doc(NO_CACHE),
-    Row::later(CACHE, "cache-block-size", Some("SIZE"), "Block size of the cache").doc(NO_CACHE),
+        .doc("Use --cache: each node keeps what it read on its own disk."),
+    Row::later(CACHE, "cache-block-size", Some("SIZE"), "Block size of the cache")
+        .doc("Drop the flag: blocks are 1 MiB, and complete objects are read as whole files."),
     Row::later(RUN, "debug-crt", None, "Log the client's details")
         .doc("Use --debug, or MOUNTPOINT_LOG with a filter."),
     Row::later(RUN, "log-metrics", None, "Log a summary of the metrics").doc("Drop the flag."),

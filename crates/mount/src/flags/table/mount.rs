@@ -2,7 +2,7 @@
 
 use crate::flags::low::{LowArgs, Special};
 use crate::flags::table::{Flag, Group};
-use crate::flags::units::{id, mode, ttl};
+use crate::flags::units::{cache_size, id, mode, ttl};
 use crate::flags::value::{path, some, text};
 
 type Row = Flag<LowArgs>;
@@ -39,6 +39,31 @@ pub(super) static FLAGS: &[Row] = &[
     })
     .doc("0755 makes scripts in the bucket executable.")
     .default("0644"),
+    Row::value(Group::Cache, "cache", "DIR", "Keep what was read in this directory", |a, v| {
+        some(&mut a.cache, path(v))
+    })
+    .doc(
+        "Everything that was read once is read from there from then on, also by other mounts \
+         with the same directory, after a restart and after a crash; objects that are there as a \
+         whole are read by the kernel itself. A sub-directory `mount-s3` with mode 0700 is made \
+         in it. All mounts of one user that share a directory trust each other. A directory on \
+         the node's disk is best: /tmp is memory on some systems. Raises the default of \
+         --metadata-ttl to 60.",
+    )
+    .default("nothing is kept"),
+    Row::value(Group::Cache, "max-cache-size", "SIZE", "Limit of the cache", |a, v| {
+        some(&mut a.max_cache_size, text(v).and_then(|t| cache_size(&t)))
+    })
+    .doc(
+        "MiB, or with a unit (10GiB). What the directory takes on the disk, as `du` counts it, \
+         stays below. A bare number of 2^30 or more is taken for bytes. More than the disk has \
+         is lowered to what it has. 0 keeps names only.",
+    )
+    .default("5 % of the file system stay free"),
+    Row::value(Group::Cache, "boot-id", "ID", "Take this for the boot's number", |a, v| {
+        some(&mut a.boot_id, text(v))
+    })
+    .hidden(),
     Row::value(Group::Cache, "metadata-ttl", "TIME", "How long names are believed", |a, v| {
         some(&mut a.metadata_ttl, text(v).and_then(|t| ttl(&t)))
     })
@@ -46,7 +71,7 @@ pub(super) static FLAGS: &[Row] = &[
         "Seconds (or 5m, 1h), `minimal` (every open asks S3) or `indefinite` (for objects that \
          never change). 0 means `minimal`.",
     )
-    .default("minimal"),
+    .default("minimal; 60 with --cache"),
     Row::value(
         Group::Cache,
         "negative-metadata-ttl",
