@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::cache::{Broken, Cache};
 use crate::identity::{Identity, Scope};
 use crate::map::MapError;
-use crate::map::codec::Seal;
+use crate::map::codec::{Damage, Seal};
 use crate::object::Object;
 use crate::seal::{intact, seal, seal_of};
 use crate::space::Counted;
@@ -106,11 +106,22 @@ pub(crate) fn backing(
 fn hand_out(cache: &Cache, object: &Object) -> Result<Option<Arc<File>>, MapError> {
     let Some(seal) = intact(object)? else { return Ok(None) };
     // Read-only, so that nobody who gets hold of it can write to it.
-    let file = object.disk.directory.open_data(object.identity())?;
-    if object.is_gone() || seal_of(&file)? != seal {
-        return Ok(None);
+    let file = match object.disk.directory.open_data(object.identity()) {
+        Ok(file) => file,
+        Err(_) if object.is_gone() => return Ok(None),
+        // The file is there and the name leads elsewhere.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Damage::Content.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match seal_of(&file)? {
+        found if found == seal => {}
+        found if found.inode != seal.inode => return Err(Damage::Content.into()),
+        _ => return Ok(None),
     }
-    object.touch(Instant::now())?;
+    // Where the time cannot be set, only eviction is misled.
+    let _ = object.touch(Instant::now());
     let file = cache.backings.hand(object, file, seal)?;
     cache.stats.backings.add(1);
     Ok(Some(file))

@@ -196,7 +196,10 @@ impl Cache {
                     return Ok(Some(object));
                 }
                 Opened::Damaged => {
-                    disk.space.unlink(&header.identity)?;
+                    if let Err(error) = disk.space.unlink(&header.identity) {
+                        self.writing.failed(&error, Instant::now());
+                        return Ok(None);
+                    }
                     self.stats.dropped_damaged.add(1);
                     tracing::warn!("the cached {} was damaged and is dropped", version.key);
                 }

@@ -11,7 +11,10 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, mkdirat, renameat_with,
+    unlinkat,
+};
 use rustix::io::Errno;
 
 use crate::beneath;
@@ -27,6 +30,8 @@ what they are and not by their keys. To see the keys: mount-s3 cache ls DIR, whe
 directory that this one is in. To empty it: mount-s3 cache clear DIR. It can also be deleted at
 any time; what was in it is then fetched again.
 ";
+/// How many foreign directories with the same name are given another one.
+const ASIDE: usize = 100;
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// A node cache's directory, open and in use: a shared flock(2) on it is held, which says so to
@@ -165,8 +170,8 @@ pub(crate) fn names(directory: impl AsFd) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Removes a name from an open directory: a file, a link, or an empty directory. That it is gone
-/// already is fine.
+/// Removes a name from an open directory: a file, a link, or an empty directory; a directory with
+/// something in it, which is none of ours, is given another name. That it is gone already is fine.
 pub(crate) fn remove(directory: impl AsFd, name: &str) -> io::Result<()> {
     let removed = match unlinkat(&directory, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => unlinkat(&directory, name, AtFlags::REMOVEDIR),
@@ -174,8 +179,20 @@ pub(crate) fn remove(directory: impl AsFd, name: &str) -> io::Result<()> {
     };
     match removed {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => set_aside(directory, name),
         Err(errno) => Err(errno.into()),
     }
+}
+
+fn set_aside(directory: impl AsFd, name: &str) -> io::Result<()> {
+    for number in 0..ASIDE {
+        let aside = format!("{name}.foreign-{number}");
+        match renameat_with(&directory, name, &directory, aside, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            other => return Ok(other?),
+        }
+    }
+    Err(Errno::NOTEMPTY.into())
 }
 
 #[cfg(test)]

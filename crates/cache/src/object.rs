@@ -17,7 +17,8 @@ use crate::disk::Disk;
 use crate::filling::Filling;
 use crate::identity::Identity;
 use crate::map::MapError;
-use crate::map::codec::{Mark, Record};
+use crate::map::codec::{Mark, Record, Seal};
+use crate::seal::seal_of;
 use blocks::Blocks;
 pub(crate) use bytes::{BlockRead, checksum, write_block};
 
@@ -43,6 +44,8 @@ pub(crate) struct Object {
     pub(crate) unsynced: AtomicBool,
     /// Whether it is being looked into in order to be handed out.
     judging: AtomicBool,
+    /// Held by the one who looks whether it can be sealed.
+    pub(crate) sealing: Mutex<()>,
     state: Mutex<State>,
     touched: Mutex<Option<Instant>>,
 }
@@ -50,8 +53,10 @@ pub(crate) struct Object {
 #[derive(Default)]
 struct State {
     present: Blocks,
-    /// How many of the blocks were written here, by this very process.
+    /// How many of the blocks were written here, by this very process, and what the data file
+    /// was like after the last of them.
     written: u64,
+    after: Option<Seal>,
     fillings: Vec<Arc<Filling>>,
     stuck: Vec<(Range<u64>, Instant)>,
 }
@@ -95,6 +100,7 @@ impl Object {
             came_whole: AtomicBool::new(false),
             unsynced: AtomicBool::new(false),
             judging: AtomicBool::new(false),
+            sealing: Mutex::default(),
             state: Mutex::default(),
             touched: Mutex::default(),
         }
@@ -204,16 +210,27 @@ impl Object {
 
     /// A block's bytes have been written: it is present, for everybody.
     pub(crate) fn record(&self, number: u64, crc32c: u32) -> io::Result<()> {
+        let after = seal_of(&self.files.data)?;
         self.files.map.record(number, crc32c)?;
         let mut state = self.lock();
         state.present.insert(number);
         state.written += 1;
+        // Of those who write at the same time the later one saw both.
+        if state.after.is_none_or(|before| before.changed < after.changed) {
+            state.after = Some(after);
+        }
         Ok(())
     }
 
-    /// Whether this process wrote all blocks, and so need not look whether they are right. No IO.
+    /// Whether this process wrote all blocks. No IO.
     pub(crate) fn wrote_all(&self) -> bool {
         self.lock().written >= self.blocks()
+    }
+
+    /// Whether a data file that is like this holds what this process wrote, all of it and nothing
+    /// else. No IO.
+    pub(crate) fn wrote(&self, data: &Seal) -> bool {
+        self.wrote_all() && self.lock().after.as_ref() == Some(data)
     }
 
     /// Takes back that a block is present, where a power cut took its bytes away: only in an

@@ -17,6 +17,7 @@ use crate::cache::{Broken, Cache};
 use crate::map::MapError;
 use crate::map::codec::{Damage, Seal};
 use crate::object::{Object, checksum};
+use crate::table::lock;
 
 /// What was found out about an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub(crate) fn intact(object: &Object) -> Result<Option<Seal>, MapError> {
 /// the worst case of the whole object. `durable` brings data and seal to the disk; without it
 /// the caller does.
 pub(crate) fn seal(cache: &Cache, object: &Arc<Object>, durable: bool) -> Judgement {
+    let _alone = lock(&object.sealing);
     let judged = match complete(object).and_then(|complete| Ok(complete && object.claim_all()?)) {
         Ok(true) => {
             let judged = judge(cache, object, durable);
@@ -102,20 +104,23 @@ fn judge(cache: &Cache, object: &Object, durable: bool) -> Result<Judgement, Map
     }
     let epoch = object.disk.epoch.number();
     let (files, before) = (&object.files, seal_of(&object.files.data)?);
-    if mark.seal.is_some() || mark.epoch != epoch || !object.wrote_all() {
+    if before.size != object.version.size {
+        return Ok(Judgement::Broken);
+    }
+    if mark.seal.is_some() || mark.epoch != epoch || !object.wrote(&before) {
         cache.stats.verifications.add(1);
         let wrong = wrong_blocks(object, &sums)?;
         if !wrong.is_empty() {
             return lose(cache, object, &wrong);
-        }
-        if seal_of(&files.data)? != before {
-            return Ok(Judgement::Open);
         }
     }
     if durable {
         files.data.sync_data()?;
     }
     let seal = seal_of(&files.data)?;
+    if seal != before {
+        return Ok(Judgement::Open);
+    }
     let whole = object.came_whole.load(Ordering::Acquire) && object.wrote_all();
     files.map.change_mark(|mark| {
         mark.epoch = epoch;
