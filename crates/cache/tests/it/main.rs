@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod corpus;
 mod damage;
 mod harness;
 mod limit;
