@@ -44,6 +44,12 @@ test-spark-jars: setup ## The real JARs of Spark 3.5.3 (a download of 317 MB fro
 	@scripts/spark-jars $(TARGET)/tools/spark
 	SPARK_JARS=$(abspath $(TARGET)/tools/spark/jars) $(IT) --ignored --nocapture the_real_spark_jars
 
+.PHONY: spark
+spark: setup $(if $(MOUNT_S3),,build) ## Spark 3.5.3 with its JARs from a mount: requests and times (SPARK_ARGS=--with-spark)
+	@scripts/spark-setup $(TARGET)/tools/spark
+	@scripts/spark --tools $(TARGET)/tools/spark --json $(TARGET)/spark.json $(SPARK_ARGS) \
+		$(or $(MOUNT_S3),$(BINARY))
+
 .PHONY: test-faults
 test-faults: setup ## 20,000 checked reads under 5 % of every fault
 	$(IT) --ignored --nocapture twenty_thousand
