@@ -19,6 +19,7 @@ use crate::health::Road;
 use crate::identity::Scope;
 use crate::ledger::overhead;
 use crate::map::codec::{Header, Mark};
+use crate::names::Names;
 use crate::object::Object;
 use crate::space::{Reservation, Spacious};
 use crate::stats::{Counts, Stats};
@@ -58,6 +59,7 @@ pub struct Cache {
     fillings: Mutex<Vec<Weak<Filling>>>,
     pub(crate) syncer: Syncer,
     pub(crate) backings: Backings,
+    pub(crate) names: Names,
     ending: AtomicBool,
     warnings: Vec<Warning>,
 }
@@ -94,6 +96,7 @@ impl Cache {
             fillings: Mutex::default(),
             syncer: Syncer::default(),
             backings: Backings::default(),
+            names: Names::default(),
             ending: AtomicBool::new(false),
         });
         let weak = Arc::downgrade(&cache);

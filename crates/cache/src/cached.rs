@@ -12,14 +12,15 @@ use object::{
 use crate::backing::backing;
 use crate::cache::Cache;
 use crate::identity::{Identity, Scope};
+use crate::names::Names;
 use crate::serve::Serving;
 
-/// A [`Store`] around another one, from which it fetches what the cache does not hold. Names are
-/// asked of the other one always.
+/// A [`Store`] around another one, from which it fetches what the cache does not hold. Listings are
+/// kept too, for those to whom an older one will do.
 pub struct Cached {
-    cache: Arc<Cache>,
-    scope: Arc<Scope>,
-    store: Arc<dyn Store>,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) scope: Arc<Scope>,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 impl Cached {
@@ -50,6 +51,13 @@ impl Source for Cached {
         BLOCK
     }
 
+    async fn keep(&self, version: &Arc<Version>, span: Span, lease: Lease) {
+        // Whoever reads it later will hear what is wrong.
+        if let Err(error) = Cached::keep(self, version, span, lease).await {
+            tracing::debug!(key = %version.key, %span, "not kept: {error}");
+        }
+    }
+
     async fn backing(&self, version: &Arc<Version>) -> Option<Arc<File>> {
         let identity = Identity::of(&self.scope, version);
         if let Some(file) = self.cache.backings.again(&identity) {
@@ -72,6 +80,23 @@ impl Store for Cached {
     }
 
     async fn list_since(&self, request: &ListingRequest, since: Time) -> Result<Listing> {
-        self.store.list_since(request, since).await
+        let now = self.cache.clock.now();
+        if since >= now {
+            return self.store.list(request).await;
+        }
+        let (scope, asked) = (self.scope.clone(), request.clone());
+        let recall =
+            move |cache: &Arc<Cache>| Names::recall(&cache.current(), &scope, &asked, (since, now));
+        if let Some(listing) = self.cache.blocking(recall).await.flatten() {
+            return Ok(listing);
+        }
+        let listing = self.store.list(request).await?;
+        let (scope, asked, answer) = (self.scope.clone(), request.clone(), listing.clone());
+        // Nobody waits for the disk.
+        let cache = self.cache.clone();
+        tokio::task::spawn_blocking(move || {
+            cache.names.remember(&cache.current(), &scope, &asked, &answer);
+        });
+        Ok(listing)
     }
 }

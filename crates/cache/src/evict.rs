@@ -221,6 +221,19 @@ impl Space for Room {
         self.ledger().settle(Place::Shard(shard), reserved, used);
     }
 
+    fn settle_elsewhere(&self, reserved: u64, used: u64) {
+        self.ledger().settle(Place::Elsewhere, reserved, used);
+    }
+
+    fn free_elsewhere(&self, unlink: &mut dyn FnMut() -> u64) {
+        let ledger = self.ledger();
+        let freeing = ledger.freeing(Place::Elsewhere);
+        let bytes = unlink();
+        if bytes > 0 {
+            self.say(freeing.done(bytes));
+        }
+    }
+
     fn unlink(&self, identity: &Identity) -> io::Result<()> {
         self.remove(identity).map(drop)
     }

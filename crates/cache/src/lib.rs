@@ -26,7 +26,9 @@ mod identity;
 mod ledger;
 mod lock;
 pub mod map;
+mod names;
 mod object;
+mod residency;
 mod seal;
 mod serve;
 mod space;
@@ -48,5 +50,6 @@ pub use ledger::{
     footprint, overhead,
 };
 pub use map::{MapError, MapFile};
+pub use residency::{Residency, Unkept};
 pub use space::{Counted, Space, Spacious, Unlimited};
 pub use stats::Counts;

@@ -23,6 +23,13 @@ pub trait Space: Send + Sync {
     /// the rest is free again. `used` is never more than `reserved`.
     fn settle(&self, shard: u8, reserved: u64, used: u64);
 
+    /// The same for what was written beside the objects.
+    fn settle_elsewhere(&self, reserved: u64, used: u64);
+
+    /// Calls `unlink`, which removes files beside the objects, and counts the bytes it answers as
+    /// free.
+    fn free_elsewhere(&self, unlink: &mut dyn FnMut() -> u64);
+
     /// Unlinks an object's files and counts their bytes as free.
     ///
     /// # Errors
@@ -90,6 +97,12 @@ impl Space for Unlimited {
     }
 
     fn settle(&self, _shard: u8, _reserved: u64, _used: u64) {}
+
+    fn settle_elsewhere(&self, _reserved: u64, _used: u64) {}
+
+    fn free_elsewhere(&self, unlink: &mut dyn FnMut() -> u64) {
+        unlink();
+    }
 
     fn unlink(&self, identity: &Identity) -> io::Result<()> {
         self.0.unlink_object(identity).map(drop)

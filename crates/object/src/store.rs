@@ -92,6 +92,11 @@ pub trait Source: Send + Sync {
         CHUNK
     }
 
+    /// Brings to this source what it does not keep yet of `span`, for later reads, and returns
+    /// when it is there or cannot be. `lease` pays for it. A source that keeps nothing does
+    /// nothing.
+    async fn keep(&self, _version: &Arc<Version>, _span: Span, _lease: Lease) {}
+
     /// The local file that holds the whole of `version`, checked and never written again, if this
     /// source has one: whoever holds the file can read the version for as long as they hold it.
     async fn backing(&self, _version: &Arc<Version>) -> Option<Arc<File>> {

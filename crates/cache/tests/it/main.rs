@@ -8,5 +8,6 @@ mod harness;
 mod limit;
 mod processes;
 mod reading;
+mod residency;
 mod sealing;
 mod trouble;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use object::{
     Budget, CHUNK, Error, ErrorKind, Flight, Lease, Reclaim, Result, Source, Span, Version,
 };
@@ -21,6 +22,10 @@ const KEPT_FOR_SEVERAL: u64 = 32 << 20;
 const ECHO: Duration = Duration::from_millis(250);
 /// A reader that was not read for this long keeps nothing from those who wait for memory.
 const ASLEEP: Duration = Duration::from_secs(1);
+/// Parts that are brought to the source at once for later reads.
+const KEEP_AT_ONCE: usize = 4;
+/// The pause after which memory for such a part is asked for again.
+const KEEP_PAUSE: Duration = Duration::from_millis(20);
 /// How often a read starts again because its bytes were given up under it.
 const ROUNDS: usize = 16;
 
@@ -39,6 +44,8 @@ struct State {
     planner: Planner,
     chunks: Chunks,
     open: usize,
+    /// While any handle is interested.
+    interest: Option<Arc<()>>,
     /// When it was last read.
     read: Instant,
     /// The last read that missed its deadline, and when.
@@ -69,7 +76,7 @@ impl Reader {
     ) -> Arc<Self> {
         let planner = Planner::new(version.size, limits, source.grain());
         let (chunks, read) = (Chunks::default(), Instant::now());
-        let state = State { planner, chunks, open: 0, read, missed: None };
+        let state = State { planner, chunks, open: 0, interest: None, read, missed: None };
         let reader = Arc::new(Self {
             source,
             version,
@@ -90,7 +97,9 @@ impl Reader {
 
     /// One more handle is interested.
     pub fn open(&self) {
-        self.lock().open += 1;
+        let mut state = self.lock();
+        state.open += 1;
+        state.interest.get_or_insert_default();
     }
 
     /// One handle less. With the last one all fetches are given up and all bytes let go of.
@@ -102,6 +111,7 @@ impl Reader {
             if state.open > 0 {
                 return false;
             }
+            state.interest = None;
             std::mem::take(&mut state.chunks)
         };
         drop(dropped);
@@ -186,7 +196,7 @@ impl Reader {
     /// others wait for, or lose it to them again and again.
     fn step(&self, need: Span, lease: Option<Lease>) -> Step<'_> {
         let mut state = self.lock();
-        let State { planner, chunks, read, open, .. } = &mut *state;
+        let State { planner, chunks, read, open, interest, .. } = &mut *state;
         let share = self.budget.share();
         chunks.keep = match *open {
             // What the source keeps by itself costs nobody a request when it is lost.
@@ -213,6 +223,9 @@ impl Reader {
                 chunks.hold(self.source.read(&self.version, span, paid), &self.budget);
             }
         }
+        if self.source.grain() > CHUNK {
+            self.keep_whole(planner.take_whole(chunks), interest.as_ref());
+        }
         self.fetch_ahead(need, planner, chunks);
         if let Some(slices) = chunks.take(need, self.version.size) {
             return Step::Nothing(slices);
@@ -237,6 +250,28 @@ impl Reader {
             paid.map(|paid| started.push(self.source.read(&self.version, span, paid))).is_some()
         });
         started.into_iter().for_each(|flight| chunks.hold(flight, &self.budget));
+    }
+
+    /// Has the source keep `spans`, in the background, until nobody is interested any more.
+    fn keep_whole(&self, spans: Vec<Span>, interest: Option<&Arc<()>>) {
+        let (Some(interest), false) = (interest.map(Arc::downgrade), spans.is_empty()) else {
+            return;
+        };
+        let (source, version, budget) =
+            (self.source.clone(), self.version.clone(), self.budget.clone());
+        let spare = (budget.total() / 4).max(self.limits.part);
+        tokio::spawn(async move {
+            let (source, version, budget, interest) = (&source, &version, &budget, &interest);
+            let keep = |span: Span| async move {
+                while interest.strong_count() > 0 {
+                    if let Some(lease) = budget.try_lease(span.len(), spare) {
+                        return source.keep(version, span, lease).await;
+                    }
+                    tokio::time::sleep(KEEP_PAUSE).await;
+                }
+            };
+            stream::iter(spans).for_each_concurrent(KEEP_AT_ONCE, keep).await;
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

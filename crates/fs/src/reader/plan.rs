@@ -55,6 +55,9 @@ pub(super) struct Planner {
     /// The object was opened at its end and the tail was not asked for yet.
     tail_due: bool,
     fetch_whole: bool,
+    /// All of it is on its way to the source: what is read before it is there is fetched by whole
+    /// parts, as it would be anyway.
+    kept_whole: bool,
     streams: Vec<Stream>,
     clock: u64,
 }
@@ -81,6 +84,7 @@ impl Planner {
             started: false,
             tail_due: false,
             fetch_whole: false,
+            kept_whole: false,
             streams: vec![],
             clock: 0,
         }
@@ -124,7 +128,9 @@ impl Planner {
         if self.tail_due && self.tail().covers(need) {
             return vec![self.tail()];
         }
-        let in_order = need.start == 0 || self.stream_at(need.end).is_some_and(|s| s.window > 0);
+        let in_order = self.kept_whole
+            || need.start == 0
+            || self.stream_at(need.end).is_some_and(|s| s.window > 0);
         let mut spans: Vec<Span> = Vec::new();
         for chunk in need.chunks() {
             let planned = spans.last().is_some_and(|s| chunk * CHUNK < s.end);
@@ -137,6 +143,16 @@ impl Planner {
             }
         }
         spans
+    }
+
+    /// The spans of an object that is to be fetched whole, once, for a source that keeps them
+    /// whether or not anybody holds them.
+    pub(super) fn take_whole(&mut self, known: &impl Known) -> Vec<Span> {
+        if !std::mem::take(&mut self.fetch_whole) {
+            return vec![];
+        }
+        self.kept_whole = true;
+        self.unseen(Span::new(0, self.size), known)
     }
 
     /// Offers spans to fetch ahead of the stream that just read up to `end`, nearest first, at
@@ -224,7 +240,10 @@ impl Planner {
     fn run_around(&self, chunk: u64, known: &impl Known) -> Span {
         let part = chunk * CHUNK / self.limits.part * self.limits.part;
         let part = Span::new(part, (part + self.limits.part).min(self.size)).chunks();
-        let earliest = part.start.max(chunk.saturating_sub(SLACK / CHUNK));
+        let earliest = match self.kept_whole {
+            true => part.start,
+            false => part.start.max(chunk.saturating_sub(SLACK / CHUNK)),
+        };
         let start = (earliest..chunk).rev().take_while(|c| !known.seen(*c)).last();
         let end = (chunk + 1..part.end).find(|c| known.seen(*c)).unwrap_or(part.end);
         Span::new(start.unwrap_or(chunk) * CHUNK, end * CHUNK).aligned(self.grain, self.size)

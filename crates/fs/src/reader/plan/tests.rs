@@ -91,6 +91,25 @@ fn where_blocks_are_kept_whole_blocks_are_fetched() {
 }
 
 #[test]
+fn what_is_read_before_a_whole_object_is_kept_is_fetched_by_the_parts_of_its_plan() {
+    let mut machine = Machine::over(40 * MIB - 3, BLOCK);
+    machine.planner.note(Span::new(40 * MIB - 200, 40 * MIB - 3));
+    let [tail] = machine.planner.demand(Span::new(40 * MIB - 200, 40 * MIB - 3), &machine.seen)[..]
+    else {
+        panic!("one fetch for the tail")
+    };
+    machine.planner.issued(tail);
+    machine.fetch(tail);
+    let whole = machine.planner.take_whole(&machine.seen);
+    assert_eq!(whole.len(), 5);
+    assert_eq!(whole.iter().map(|s| s.len()).sum::<u64>() + tail.len(), 40 * MIB - 3);
+    let need = Span::new(13 * MIB, 13 * MIB + 5000);
+    machine.planner.note(need);
+    assert_eq!(machine.planner.demand(need, &machine.seen), [whole[1]]);
+    assert!(machine.planner.take_whole(&machine.seen).is_empty(), "once");
+}
+
+#[test]
 fn five_jars_read_from_the_start_cost_82_fetches_whatever_the_request_size() {
     for step in [16 << 10, 128 << 10, MIB] {
         let count = |size: u64| Machine::new(size).read_to_end(step);
