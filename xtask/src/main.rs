@@ -1,5 +1,5 @@
 //! Repository chores.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod bench;
 #[cfg(test)]
@@ -7,7 +7,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "Usage: cargo xtask bench read [OPTIONS]";
+const USAGE: &str = "Usage: cargo xtask bench read|cached [OPTIONS]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);

@@ -69,7 +69,8 @@ impl Fetch {
     }
 }
 
-fn client(access: &Access) -> Client {
+/// The SDK's client as it comes.
+pub(super) fn client(access: &Access) -> Client {
     let credentials = Credentials::new(&access.access_key, &access.secret_key, None, None, "bench");
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())

@@ -27,7 +27,7 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    fn new(prefix: &str, count: u64, size: u64) -> Self {
+    pub(super) fn new(prefix: &str, count: u64, size: u64) -> Self {
         Self { prefix: prefix.to_owned(), count, size }
     }
 
@@ -57,23 +57,28 @@ pub(super) struct Variant {
     pub(super) name: &'static str,
     /// Flags beside those that every mount gets.
     pub(super) flags: &'static [&'static str],
+    /// Whether it gets an empty node cache of its own.
+    pub(super) cache: bool,
     /// Whether the directory is listed, and every file in it looked at, before the clock starts.
     pub(super) list_first: bool,
 }
 
-const DEFAULT: Variant = Variant { name: "default", flags: &[], list_first: false };
+const DEFAULT: Variant = Variant { name: "default", flags: &[], cache: false, list_first: false };
 /// What a mount reaches when memory is no limit.
-const ROOMY: Variant =
-    Variant { name: ROOMY_NAME, flags: &["--memory-target", "1GiB"], list_first: false };
+const ROOMY: Variant = Variant { name: ROOMY_NAME, flags: &["--memory-target", "1GiB"], ..DEFAULT };
+const FILLING: Variant = Variant { name: FILLING_NAME, cache: true, ..DEFAULT };
 const LISTED: Variant =
-    Variant { name: "listed", flags: &["--metadata-ttl", "60"], list_first: true };
-const COLD: Variant = Variant { name: "cold", flags: &["--metadata-ttl", "60"], list_first: false };
+    Variant { name: "listed", flags: &["--metadata-ttl", "60"], list_first: true, ..DEFAULT };
+const COLD: Variant = Variant { name: "cold", flags: &["--metadata-ttl", "60"], ..DEFAULT };
 
 /// What warms a machine up.
 pub(super) const VARIANT_FOR_WARMING: Variant = DEFAULT;
 
 /// The variant that others are compared with for memory.
 pub(super) const ROOMY_NAME: &str = "1GiB";
+
+/// The variant that fills a cache.
+pub(super) const FILLING_NAME: &str = "cache";
 
 /// What a case is about; decides which targets apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +146,11 @@ pub(super) fn cases(options: &Options) -> Vec<Case> {
         for (tls, suffix) in [(false, "plain"), (true, "tls")] {
             let name = format!("streams-{streams}-{suffix}");
             let objects = Objects::new(&format!("streams-{streams}/"), streams, total / streams);
-            cases.push(Case::streams(name, objects, tls));
+            let mut case = Case::streams(name, objects, tls);
+            if options.cache {
+                case.variants = vec![DEFAULT, FILLING];
+            }
+            cases.push(case);
         }
     }
     let count = if options.quick { 200 } else { 2_000 };

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::proc::{Cpu, own_cpu, own_memory_peak};
-use super::{CHILD, baseline, reader, server};
+use super::{CHILD, baseline, cached, reader, server};
 
 /// What a child does; it goes with it as JSON, its one argument.
 #[derive(Debug, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub(super) enum Job {
     Serve(server::Service),
     Fetch(baseline::Fetch),
     Read(reader::Read),
+    Visit(cached::Visit),
+    Java(cached::Java),
 }
 
 /// What a client of the objects says at its end.
@@ -43,9 +46,10 @@ impl Job {
             Self::Serve(service) => return service.carry_out(),
             Self::Fetch(fetch) => fetch.carry_out()?,
             Self::Read(read) => read.carry_out()?,
+            Self::Visit(visit) => return say(&visit.carry_out()?),
+            Self::Java(java) => return say(&java.carry_out()?),
         };
-        println!("{}", serde_json::to_string(&Reading::of_self(seconds, bytes)?)?);
-        Ok(())
+        say(&Reading::of_self(seconds, bytes)?)
     }
 
     /// A process that does it, killed when its handle is dropped.
@@ -58,8 +62,13 @@ impl Job {
     }
 }
 
-/// Waits for the end of a client and answers what it read.
-pub(super) async fn reading(command: &mut Command) -> Result<Reading> {
+fn say(what: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(what)?);
+    Ok(())
+}
+
+/// Waits for the end of a client and answers what it said.
+pub(super) async fn reading<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
     let output = command.stderr(Stdio::inherit()).output().await?;
     ensure!(output.status.success(), "a client of the bench ended with {}", output.status);
     serde_json::from_slice(&output.stdout).context("what a client said at its end")

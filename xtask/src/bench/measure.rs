@@ -1,8 +1,9 @@
 //! The run: servers, rounds, samples.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::Counters;
@@ -13,6 +14,7 @@ use super::job::{Job, Reading, reading};
 use super::mounted::Mounted;
 use super::options::Options;
 use super::proc::Cpu;
+use super::program::program;
 use super::report::{Machine, Report};
 use super::server::Server;
 use super::{baseline, reader, table};
@@ -53,7 +55,11 @@ pub(super) async fn all(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let stage = tempfile::tempdir()?;
-    let mut bench = Bench { program: build(stage.path())?, stage: stage.path(), mounts: 0 };
+    let mut bench = Bench {
+        program: program(options.binary.as_deref(), stage.path())?,
+        stage: stage.path(),
+        mounts: 0,
+    };
     let machine = Machine::here();
     let mut measured = vec![];
     for tls in [false, true] {
@@ -77,22 +83,6 @@ pub(super) async fn all(options: &Options) -> Result<ExitCode> {
         fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     }
     Ok(if report.is_as_planned() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Builds the program and puts it aside: a build that begins later does not change it.
-fn build(stage: &Path) -> Result<PathBuf> {
-    let cargo = option_env!("CARGO").unwrap_or("cargo");
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
-    let built = Command::new(cargo)
-        .args(["build", "--release", "--package", "mount", "--bin", "mount-s3"])
-        .current_dir(workspace)
-        .status()?;
-    ensure!(built.success(), "mount-s3 does not build");
-    // This program comes from the same build directory and profile.
-    let built = std::env::current_exe()?.with_file_name("mount-s3");
-    let program = stage.join("mount-s3");
-    fs::copy(&built, &program).with_context(|| built.display().to_string())?;
-    Ok(program)
 }
 
 struct Bench<'a> {
@@ -165,14 +155,20 @@ impl Bench<'_> {
         let directory = self.stage.join(format!("mount-{}", self.mounts));
         server.reset_counters().await?;
         let server_before = server.cpu()?;
-        let mounted = Mounted::start(&self.program, server, variant, &directory).await?;
+        let cache = directory.join("cache");
+        let mut flags: Vec<OsString> = variant.flags.iter().map(Into::into).collect();
+        if variant.cache {
+            fs::create_dir_all(&cache)?;
+            flags.extend(["--cache".into(), cache.clone().into()]);
+        }
+        let mounted = Mounted::start(&self.program, server, &flags, &directory).await?;
         let read = reader::Read {
             root: mounted.root.clone(),
             objects: case.objects.clone(),
             threads: case.threads,
             list_first: variant.list_first,
         };
-        let read = reading(&mut Job::Read(read).command()?).await?;
+        let read: Reading = reading(&mut Job::Read(read).command()?).await?;
         let family = mounted.family()?;
         let sample = Sample {
             seconds: read.seconds,
@@ -184,6 +180,9 @@ impl Bench<'_> {
             counters: server.counters().await?,
         };
         mounted.end().await?;
+        if variant.cache {
+            fs::remove_dir_all(&cache)?;
+        }
         Ok(sample)
     }
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask bench read`: the mount against a plain client of the same bytes.
+//! `cargo xtask bench read`: the mount against a plain client of the same bytes. `cargo xtask
+//! bench cached` is in [`cached`].
 //!
 //! Every figure is taken in one run, in rounds: in each the committed baseline (the default
 //! `aws-sdk-s3` client, no file system) and every variant of the mount read the same
@@ -9,12 +10,14 @@
 //! program again), so that the CPU time and the memory of each are known apart.
 
 mod baseline;
+mod cached;
 mod case;
 mod job;
 mod measure;
 mod mounted;
 mod options;
 mod proc;
+mod program;
 mod reader;
 mod report;
 mod server;
@@ -37,17 +40,23 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<ExitCode> {
     let mut words = words.peekable();
     match words.next().as_ref().and_then(|word| word.to_str()) {
         Some("read") => {}
+        Some("cached") => return cached::run(words),
         Some(CHILD) => return child(words.next()),
-        _ => bail!(USAGE),
+        _ => bail!("{USAGE}\n{}", cached::USAGE),
     }
     let Some(options) = Options::parse(words)? else {
         print!("{USAGE}");
         return Ok(ExitCode::SUCCESS);
     };
+    until_interrupted(measure::all(&options))
+}
+
+/// Does it, unless Ctrl-C comes first.
+fn until_interrupted(run: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         tokio::select! {
-            done = measure::all(&options) => done,
+            done = run => done,
             // Guards unmount and end the children when the future is dropped.
             _ = tokio::signal::ctrl_c() => bail!("interrupted"),
         }

@@ -1,5 +1,6 @@
 //! A mount for one measurement.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::case::{BUCKET, Variant};
+use super::case::BUCKET;
 use super::proc::Family;
 use super::server::{Server, signal, terminate};
 
@@ -30,18 +31,19 @@ pub(super) struct Mounted {
 }
 
 impl Mounted {
-    /// Mounts in `directory`, which becomes the place of the mount and of its log.
+    /// Mounts in `directory`, which becomes the place of the mount and of its log. `flags` come
+    /// beside those that every mount of a bench gets.
     pub(super) async fn start(
         program: &Path,
         server: &Server,
-        variant: &Variant,
+        flags: &[OsString],
         directory: &Path,
     ) -> Result<Self> {
         let (root, log) = (directory.join("mount"), directory.join("mount.log"));
         fs::create_dir_all(&root)?;
         let access = &server.access;
         let mut command = Command::new(program);
-        command.arg(BUCKET).arg(&root).args(variant.flags);
+        command.arg(BUCKET).arg(&root).args(flags);
         command.args(["--foreground", "--read-only", "--force-path-style"]);
         command.args(["--endpoint-url", &access.endpoint, "--region", &access.region]);
         if let Some(file) = &server.ca_file {

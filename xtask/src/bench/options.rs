@@ -16,6 +16,8 @@ Options:
   --rounds N       Pairs of baseline and mount per case [default: 3; --quick: 2]
   --only PATTERN   Only cases whose name contains PATTERN (may be repeated)
   --list           Print the names of the cases and stop
+  --cache          Beside the streams without a cache, the same with one that is empty at first
+  --binary FILE    Measure this mount-s3 [default: the one that is built from these sources]
   --json FILE      Write every sample and the summary there
   --help           Print this
 ";
@@ -27,6 +29,10 @@ pub(super) struct Options {
     pub(super) rounds: usize,
     pub(super) only: Vec<String>,
     pub(super) list: bool,
+    /// Streams are also read through an empty node cache.
+    pub(super) cache: bool,
+    /// A program to measure in the place of the one that is built.
+    pub(super) binary: Option<PathBuf>,
     pub(super) json: Option<PathBuf>,
 }
 
@@ -34,14 +40,16 @@ impl Options {
     /// Parses the words; `None` when help was asked for.
     pub(super) fn parse(words: impl Iterator<Item = OsString>) -> Result<Option<Self>> {
         let mut parser = lexopt::Parser::from_args(words);
-        let (mut quick, mut list, mut rounds) = (false, false, None);
-        let (mut only, mut json) = (vec![], None);
+        let (mut quick, mut list, mut cache) = (false, false, false);
+        let (mut rounds, mut only, mut json, mut binary) = (None, vec![], None, None);
         while let Some(arg) = parser.next()? {
             match arg {
                 Long("quick") => quick = true,
                 Long("list") => list = true,
                 Long("rounds") => rounds = Some(parser.value()?.parse()?),
                 Long("only") => only.push(parser.value()?.parse()?),
+                Long("cache") => cache = true,
+                Long("binary") => binary = Some(PathBuf::from(parser.value()?)),
                 Long("json") => json = Some(PathBuf::from(parser.value()?)),
                 Long("help") | Short('h') => return Ok(None),
                 other => return Err(other.unexpected()).context(USAGE),
@@ -49,7 +57,7 @@ impl Options {
         }
         let rounds = rounds.unwrap_or(if quick { 2 } else { 3 });
         anyhow::ensure!(rounds > 0, "--rounds 0 measures nothing: give 1 or more");
-        Ok(Some(Self { quick, rounds, only, list, json }))
+        Ok(Some(Self { quick, rounds, only, list, cache, binary, json }))
     }
 
     /// Whether a case of this name is wanted.

@@ -7,7 +7,7 @@ use std::fs;
 
 use serde::Serialize;
 
-use super::case::{Case, Kind, ROOMY_NAME};
+use super::case::{Case, FILLING_NAME, Kind, ROOMY_NAME};
 use super::measure::{Sample, Samples};
 
 const MIB: u64 = 1 << 20;
@@ -120,6 +120,8 @@ pub(super) struct Row {
     pub(super) cpu_ratio: Spread,
     /// Its rate over that of the variant with 1 GiB of memory, within each round.
     pub(super) roomy_ratio: Option<Spread>,
+    /// CPU time with a cache that is being filled over that without, within each round.
+    pub(super) filling_ratio: Option<Spread>,
 }
 
 /// One case.
@@ -143,7 +145,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    fn at_most(name: String, measured: f64, limit: f64) -> Self {
+    pub(super) fn at_most(name: String, measured: f64, limit: f64) -> Self {
         Self { name, measured, limit, met: measured <= limit }
     }
 
@@ -198,6 +200,11 @@ fn rows(case: &Case, samples: &Samples) -> Vec<Row> {
             roomy_ratio: roomy
                 .filter(|_| variant != ROOMY_NAME)
                 .map(|roomy| ratio(taken, roomy, rate)),
+            filling_ratio: samples
+                .variants
+                .first()
+                .filter(|_| variant == FILLING_NAME)
+                .map(|without| ratio(taken, without, |sample| sample.cpu.total())),
         })
         .collect()
 }
@@ -213,26 +220,34 @@ fn outcome(case: &Case, samples: Samples) -> Outcome {
     }
 }
 
-/// The targets of a case, for the first of its variants.
+/// The targets of a case: for the first of its variants, and for a cache beside that.
 fn targets(case: &Case, samples: &Samples) -> Vec<Target> {
-    let Some(row) = rows(case, samples).into_iter().next() else { return vec![] };
+    let mut rows = rows(case, samples).into_iter();
+    let Some(row) = rows.next() else { return vec![] };
     let name = |what: &str| format!("{}: {what}", case.name);
     let mut targets = vec![
         Target::at_least(name("throughput / baseline"), row.rate_ratio.median, 0.8),
         Target::at_most(name("CPU / baseline"), row.cpu_ratio.median, 1.2),
     ];
+    let mib = |bytes: u64| bytes as f64 / MIB as f64;
     let memory_max = match (case.kind, case.threads) {
         (Kind::Streams, 1) => Some(128 * MIB),
         (Kind::Streams, 16) => Some(256 * MIB),
         _ => None,
     };
     if let Some(max) = memory_max {
-        let mib = |bytes: u64| bytes as f64 / MIB as f64;
         let peak = mib(row.figures.memory_peak);
         targets.push(Target::at_most(name("VmHWM, MiB"), peak, mib(max)));
         if let Some(roomy) = row.roomy_ratio {
             targets.push(Target::at_least(name("throughput / with 1 GiB"), roomy.median, 0.9));
         }
+    }
+    for (filling, ratio) in rows.filter_map(|row| Some((row.figures, row.filling_ratio?))) {
+        let what = name("CPU filling a cache / without one");
+        targets.push(Target::at_most(what, ratio.median, 1.5));
+        let (with, without) = (filling.memory_peak, row.figures.memory_peak);
+        let what = name("VmHWM filling a cache, MiB, at most that without");
+        targets.push(Target::at_most(what, mib(with), mib(without)));
     }
     targets
 }

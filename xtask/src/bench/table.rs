@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Figures, Outcome, Report, Row, Spread};
+use super::report::{Figures, Outcome, Report, Row, Spread, Target};
 
 const HEAD: &str = "\
 | case | mount | rate (baseline) | ratio, min / median | CPU (baseline) | ratio, min / median \
@@ -24,12 +24,17 @@ pub(super) fn text(report: &Report) -> String {
             text += &line(outcome, row);
         }
     }
-    text += "\n| target | measured | limit | |\n|---|---|---|---|\n";
-    for target in &report.targets {
+    text + &targets(&report.targets)
+}
+
+/// What was promised, and whether it holds.
+pub(super) fn targets(targets: &[Target]) -> String {
+    let mut text = "\n| target | measured | limit | |\n|---|---|---|---|\n".to_owned();
+    for target in targets {
         let met = if target.met { "met" } else { "**not met**" };
         let (name, measured, limit) = (&target.name, target.measured, target.limit);
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "| {name} | {measured:.2} | {limit} | {met} |");
+        let _ = writeln!(text, "| {name} | {measured:.2} | {limit:.2} | {met} |");
     }
     text
 }

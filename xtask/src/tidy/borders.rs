@@ -3,13 +3,14 @@
 use super::root;
 
 /// The table of ARCHITECTURE.md: a crate of ours, and those of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("object", &[]),
     ("fuse", &[]),
     ("lab", &[]),
     ("s3", &["object"]),
     ("fs", &["object"]),
-    ("mount", &["object", "s3", "fuse", "fs", "lab"]),
+    ("cache", &["object"]),
+    ("mount", &["object", "s3", "fuse", "fs", "cache", "lab"]),
     ("testkit", &["lab"]),
 ];
 

@@ -33,6 +33,15 @@ fn names_are_unique_and_select() {
 }
 
 #[test]
+fn with_a_cache_streams_are_read_without_and_with_an_empty_one() {
+    let all = cases(&options(&["--cache"]));
+    for case in &all {
+        let caches: Vec<bool> = case.variants.iter().map(|variant| variant.cache).collect();
+        assert_eq!(caches, [false, case.kind == Kind::Streams], "{}", case.name);
+    }
+}
+
+#[test]
 fn keys_are_those_of_the_servers_many_objects() {
     assert_eq!(Objects::new("a/", 2, 1).keys(), ["a/0000000", "a/0000001"]);
 }
