@@ -54,6 +54,14 @@ spark: setup $(if $(MOUNT_S3),,build) ## Spark 3.5.3 with its JARs from a mount:
 test-faults: setup ## 20,000 checked reads under 5 % of every fault
 	$(IT) --ignored --nocapture twenty_thousand
 
+.PHONY: test-power
+test-power: setup ## 200 power cuts under the cache, on ext4 and XFS
+	$(IT) --ignored --nocapture a_hundred_power_cuts
+
+.PHONY: test-cache-long
+test-cache-long: setup ## The cache at full size: 200 processes read 252 JARs
+	$(IT) --ignored --nocapture cache_long
+
 .PHONY: deny
 deny: ## Licences, advisories, sources of all dependencies (installs cargo-deny)
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked

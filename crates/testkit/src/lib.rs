@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
+pub mod disk;
 pub mod exerciser;
 pub mod jar;
 mod mount;

@@ -10,6 +10,9 @@
 
 mod bad_input;
 mod bytes;
+mod cache;
+mod cache_damage;
+mod cache_limits;
 mod counts;
 mod faults;
 mod harness;
@@ -17,6 +20,7 @@ mod life;
 mod masked;
 mod names;
 mod passthrough;
+mod power;
 mod programs;
 mod proxies;
 mod refusals;

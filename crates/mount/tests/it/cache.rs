@@ -1,0 +1,262 @@
+//! Bytes cross the network once per node, whoever reads them and however the daemon ends.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use lab::{Fault, Rule};
+use tempfile::TempDir;
+use testkit::exerciser::check_whole;
+use testkit::reader::Means;
+use testkit::{Bucket, Mount, Server, Signal, Start, is_mounted, kill, run, run_within, until};
+
+use crate::harness::{MIB, busy, counted, program, start, target};
+
+/// Five JARs, 670 million bytes: 82 parts of 8 MiB.
+const JARS: [u64; 5] = [10_000_000, 40_000_000, 90_000_000, 180_000_000, 350_000_000];
+const BYTES: u64 = 670_000_000;
+const PARTS: u64 = 82;
+const PART: u64 = 8 * MIB;
+/// Time for what is no matter of waiting.
+const SOON: Duration = Duration::from_secs(10);
+/// Time for many readers on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A read-only mount that keeps what was read in `cache`, with all counters of the lab at zero
+/// once it serves.
+#[track_caller]
+pub(crate) fn cached(bucket: &Bucket<'_>, cache: &Path, words: &[&str]) -> Mount {
+    // Not the default, which is nothing on a disk that others have filled.
+    let mut all = vec!["--cache", cache.to_str().unwrap(), "--max-cache-size", "4GiB"];
+    all.extend(words);
+    counted(bucket, &all)
+}
+
+/// Ends the daemon as the kernel's memory killer does.
+#[track_caller]
+pub(crate) fn killed(mut mount: Mount) {
+    mount.leave_to_the_test();
+    kill(mount.daemon(), Signal::KILL);
+    until("the dead mount is detached", SOON, || !is_mounted(mount.directory()));
+}
+
+/// GETs and the bytes they brought, since the last call.
+pub(crate) fn gets(server: &Server) -> (u64, u64) {
+    let get = server.lab_itself().counters().operation("GetObject");
+    server.lab_itself().reset_counters();
+    (get.requests, get.bytes_out)
+}
+
+fn put_jars(bucket: &Bucket<'_>) {
+    for (number, size) in (1..).zip(JARS) {
+        bucket.put_synthetic(&format!("jar{number}.jar"), size, 1);
+    }
+}
+
+fn all_jars(directory: &Path) -> String {
+    format!("cat {}/*.jar | wc -c", directory.display())
+}
+
+/// So many processes read all JARs of a mount at once.
+#[track_caller]
+fn read_all(mount: &Mount, processes: usize, bytes: u64) {
+    let script = all_jars(mount.directory());
+    let read = || run_within(Command::new("sh").args(["-ec", &script]), PATIENCE).ok();
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..processes).map(|_| scope.spawn(read)).collect();
+        for reader in readers {
+            assert_eq!(reader.join().unwrap().trim(), bytes.to_string());
+        }
+    });
+}
+
+#[test]
+fn ten_processes_fetch_five_jars_once() {
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("jars");
+    put_jars(&bucket);
+    let cache = tempfile::tempdir().unwrap();
+    let mount = cached(&bucket, cache.path(), &[]);
+    read_all(&mount, 10, BYTES);
+    assert_eq!(gets(&server), (PARTS, BYTES), "cold");
+    read_all(&mount, 10, BYTES);
+    assert_eq!(gets(&server), (0, 0), "a second round");
+}
+
+#[test]
+fn jars_opened_at_their_ends_cost_one_request_more_each_at_most() {
+    use std::os::unix::fs::FileExt as _;
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("jars");
+    put_jars(&bucket);
+    let cache = tempfile::tempdir().unwrap();
+    let mount = cached(&bucket, cache.path(), &[]);
+    let open_all = || {
+        for (number, size) in (1..).zip(JARS) {
+            let file = std::fs::File::open(mount.path(&format!("jar{number}.jar"))).unwrap();
+            file.read_exact_at(&mut [0; 128], size - 128).unwrap();
+            file.read_exact_at(&mut [0; 8192], size - 60_000).unwrap();
+        }
+    };
+    std::thread::scope(|scope| (0..10).for_each(|_| drop(scope.spawn(open_all))));
+    read_all(&mount, 10, BYTES);
+    let (requests, bytes) = gets(&server);
+    assert!((PARTS..=PARTS + 5).contains(&requests), "{requests} GETs");
+    assert_eq!(bytes, BYTES);
+}
+
+/// A cold mount killed in the middle: what it had is kept, what it had not is fetched.
+#[test]
+fn what_a_killed_daemon_had_fetched_is_not_fetched_again() {
+    const SIZE: u64 = 350_000_000;
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("jars");
+    bucket.put_synthetic("a.jar", SIZE, 1);
+    let cache = tempfile::tempdir().unwrap();
+    let mount = cached(&bucket, cache.path(), &[]);
+    let read = std::fs::File::open(mount.path("a.jar")).unwrap();
+    let copied = std::io::copy(&mut std::io::Read::take(&read, SIZE / 2), &mut std::io::sink());
+    assert_eq!(copied.unwrap(), SIZE / 2);
+    drop(read);
+    killed(mount);
+    gets(&server);
+    let mount = cached(&bucket, cache.path(), &[]);
+    check_whole(&target(&mount, "a.jar", 1, SIZE), Means::Pread, 1 << 20);
+    let (_, bytes) = gets(&server);
+    // Written behind the reader, so not all of it may have been written.
+    assert!(bytes < SIZE * 3 / 4, "{bytes} bytes of {SIZE} again, half of which had been read");
+}
+
+/// A mount in a pid and a mount namespace of its own, which runs a script when it is told to.
+struct Elsewhere {
+    start: Start,
+    signals: TempDir,
+}
+
+impl Elsewhere {
+    fn new(server: &Server, cache: &Path) -> Self {
+        let words = ["--read-only", "--cache", cache.to_str().unwrap()];
+        let start = start(server).words(&words).words(&["--max-cache-size", "4GiB"]);
+        Self { start, signals: tempfile::tempdir().unwrap() }
+    }
+
+    /// `script` finds the mount point in `$mnt`; its output is the command's.
+    fn command(&self, bucket: &str, script: &str) -> Command {
+        let mount = self.start.command(bucket);
+        let words = std::iter::once(mount.get_program()).chain(mount.get_args());
+        let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+        let script = format!(
+            "{} >/dev/null; cd {}; touch ready; until [ -e go ]; do sleep 0.01; done; {script}; \
+             umount $mnt",
+            words.join(" "),
+            self.signals.path().display(),
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--mount", "--fork", "--mount-proc", "sh", "-ec", &script]);
+        for (name, value) in self.start.bare().get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.env("mnt", self.start.directory());
+        command
+    }
+
+    fn wait_until_ready(&self) {
+        until("the other mount serves", SOON, || self.signals.path().join("ready").exists());
+    }
+
+    fn go(&self) {
+        std::fs::write(self.signals.path().join("go"), "").unwrap();
+    }
+}
+
+/// Two mounts read one object from a slow server; one gets this signal when it has fetched some
+/// of it, and the other has to read all of it in time.
+#[track_caller]
+fn one_goes_on_when_the_other_gets(signal: Signal) {
+    const SIZE: u64 = 180_000_000;
+    let server = Server::lab();
+    let bucket = server.bucket("jars");
+    bucket.put_synthetic("a.jar", SIZE, 1);
+    let slow = Fault::Bandwidth { bytes_per_second: 16 << 20 };
+    server.lab_itself().rules().add(Rule::new("GetObject", slow));
+    let (cache, right) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let mut bytes = vec![0; usize::try_from(SIZE).unwrap()];
+    lab::synthetic::fill("a.jar", 1, 0, &mut bytes);
+    std::fs::write(right.path(), &bytes).unwrap();
+    let elsewhere = Elsewhere::new(&server, cache.path());
+    let script = format!("cmp $mnt/a.jar '{}' && echo the same", right.path().display());
+    let mut other = elsewhere.command(&bucket.name, &script);
+    let mut mount = cached(&bucket, cache.path(), &[]);
+    mount.leave_to_the_test();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| run_within(&mut other, Duration::from_secs(30)).ok());
+        elsewhere.wait_until_ready();
+        let mut reader = program(&["cat"], &mount.path("a.jar"));
+        let mut reader = reader.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        until("some of it is fetched", SOON, || server.count("GetObject") >= 8);
+        kill(mount.daemon(), signal);
+        elsewhere.go();
+        assert_eq!(other.join().unwrap().trim(), "the same");
+        if signal == Signal::STOP {
+            kill(mount.daemon(), Signal::CONT);
+            assert!(reader.wait().unwrap().success(), "the one that was stopped reads on");
+            check_whole(&target(&mount, "a.jar", 1, SIZE), Means::Pread, 1 << 20);
+            run(&mut program(&["umount"], mount.directory())).ok();
+        } else {
+            assert!(!reader.wait().unwrap().success(), "nobody serves it any more");
+        }
+    });
+    elsewhere.start.assert_nothing_is_left();
+}
+
+#[test]
+fn a_mount_goes_on_when_another_that_fetches_for_it_is_killed() {
+    let _turn = busy();
+    one_goes_on_when_the_other_gets(Signal::KILL);
+}
+
+#[test]
+fn a_mount_goes_on_when_another_that_fetches_for_it_is_stopped() {
+    let _turn = busy();
+    one_goes_on_when_the_other_gets(Signal::STOP);
+}
+
+/// So many processes read as many JARs as Spark has, each of them with one `share`th of its size.
+#[track_caller]
+fn sparks_jars_are_fetched_once(processes: usize, share: usize) {
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("jars");
+    let sizes: Vec<u64> =
+        testkit::jar::sizes(252).iter().map(|&size| (size / share) as u64).collect();
+    for (number, &size) in (0..).zip(&sizes) {
+        bucket.put_synthetic(&format!("jar{number:03}.jar"), size, 1);
+    }
+    let bytes: u64 = sizes.iter().sum();
+    let parts: u64 = sizes.iter().map(|size| size.div_ceil(PART)).sum();
+    let plan = (parts, bytes);
+    let cache = tempfile::tempdir().unwrap();
+    let mount = cached(&bucket, cache.path(), &[]);
+    read_all(&mount, processes, bytes);
+    assert_eq!(gets(&server), plan, "cold");
+    read_all(&mount, processes, bytes);
+    assert_eq!(gets(&server), (0, 0), "a second round");
+    killed(mount);
+    let mount = cached(&bucket, cache.path(), &[]);
+    read_all(&mount, processes, bytes);
+    assert_eq!(gets(&server), (0, 0), "after kill -9 and mount");
+}
+
+#[test]
+fn as_many_jars_as_spark_has_are_fetched_once_for_forty_processes() {
+    sparks_jars_are_fetched_once(40, 8);
+}
+
+#[test]
+#[ignore = "takes minutes: make test-cache-long"]
+fn cache_long_as_many_jars_as_spark_has_are_fetched_once_for_two_hundred_processes() {
+    sparks_jars_are_fetched_once(200, 1);
+}
