@@ -10,7 +10,7 @@ use testkit::exerciser::check_whole;
 use testkit::reader::Means;
 use testkit::{Bucket, Mount, Server, Signal, Start, is_mounted, kill, run, run_within, until};
 
-use crate::harness::{MIB, busy, counted, program, start, target};
+use crate::harness::{MIB, busy, counted, program, start, target, undisturbed};
 
 /// Five JARs, 670 million bytes: 82 parts of 8 MiB.
 const JARS: [u64; 5] = [10_000_000, 40_000_000, 90_000_000, 180_000_000, 350_000_000];
@@ -32,12 +32,29 @@ pub(crate) fn cached(bucket: &Bucket<'_>, cache: &Path, words: &[&str]) -> Mount
     counted(bucket, &all)
 }
 
+/// Unmounts; what the daemon has logged when it is gone.
+#[track_caller]
+pub(crate) fn unmounted(mut mount: Mount) -> String {
+    mount.leave_to_the_test();
+    run(&mut program(&["umount"], mount.directory())).ok();
+    mount.start().assert_nothing_is_left();
+    mount.start().log()
+}
+
 /// Ends the daemon as the kernel's memory killer does.
 #[track_caller]
 pub(crate) fn killed(mut mount: Mount) {
     mount.leave_to_the_test();
     kill(mount.daemon(), Signal::KILL);
     until("the dead mount is detached", SOON, || !is_mounted(mount.directory()));
+}
+
+/// A number that the cache counted, of what the daemon said at its end.
+#[track_caller]
+fn number(log: &str, name: &str) -> u64 {
+    let line = log.lines().rfind(|line| line.contains("the cache is closed")).unwrap();
+    let (_, rest) = line.split_once(&format!("{name}: ")).unwrap();
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
 /// GETs and the bytes they brought, since the last call.
@@ -259,4 +276,60 @@ fn as_many_jars_as_spark_has_are_fetched_once_for_forty_processes() {
 #[ignore = "takes minutes: make test-cache-long"]
 fn cache_long_as_many_jars_as_spark_has_are_fetched_once_for_two_hundred_processes() {
     sparks_jars_are_fetched_once(200, 1);
+}
+
+const SIZE: u64 = 40 * MIB + 123;
+
+/// A bucket with an object and a program, all of it in `cache`, sealed: an object is when it is
+/// opened complete for the first time.
+fn filled<'a>(server: &'a Server, cache: &Path) -> Bucket<'a> {
+    let bucket = server.bucket("complete");
+    bucket.put_synthetic("a.jar", SIZE, 1);
+    bucket.put("echo", std::fs::read("/bin/echo").unwrap());
+    for _ in 0..2 {
+        let mount = cached(&bucket, cache, &[]);
+        check_whole(&target(&mount, "a.jar", 1, SIZE), Means::Pread, 1 << 20);
+        std::fs::read(mount.path("echo")).unwrap();
+        unmounted(mount);
+    }
+    bucket
+}
+
+#[test]
+fn complete_objects_are_read_mapped_sent_and_run_without_the_daemon() {
+    let server = Server::lab();
+    let cache = tempfile::tempdir().unwrap();
+    let bucket = filled(&server, cache.path());
+    let mount = cached(&bucket, cache.path(), &["--file-mode", "0755"]);
+    for means in [Means::Pread, Means::Preadv, Means::Mmap, Means::Sendfile] {
+        check_whole(&target(&mount, "a.jar", 1, SIZE), means, 300_000);
+    }
+    assert_eq!(run(Command::new(mount.path("echo")).arg("runs")).ok(), "runs\n");
+    assert_eq!(gets(&server), (0, 0));
+    let log = unmounted(mount);
+    // Whatever the daemon is asked for it takes from the disk: the network brought nothing.
+    assert_eq!(number(&log, "served_bytes"), 0, "the kernel read it all by itself");
+    assert!(number(&log, "backings") > 0);
+}
+
+#[test]
+fn without_passthrough_complete_objects_are_read_once_into_the_page_cache() {
+    let _turn = busy();
+    let server = Server::lab();
+    let cache = tempfile::tempdir().unwrap();
+    let bucket = filled(&server, cache.path());
+    let served = |rounds: &[Means]| {
+        let words = ["--file-mode", "0755", "--mask-kernel-features", "passthrough"];
+        let mount = cached(&bucket, cache.path(), &words);
+        for &means in rounds {
+            check_whole(&target(&mount, "a.jar", 1, SIZE), means, 300_000);
+        }
+        assert_eq!(run(Command::new(mount.path("echo")).arg("runs")).ok(), "runs\n");
+        assert_eq!(gets(&server), (0, 0));
+        number(&unmounted(mount), "served_bytes")
+    };
+    let once = undisturbed(|| served(&[Means::Pread]), |&bytes| bytes >= SIZE);
+    assert!(once >= SIZE);
+    let means = [Means::Pread, Means::Preadv, Means::Mmap, Means::Sendfile];
+    assert_eq!(undisturbed(|| served(&means), |&bytes| bytes == once), once);
 }
