@@ -122,6 +122,8 @@ fn hand_out(cache: &Cache, object: &Object) -> Result<Option<Arc<File>>, MapErro
     }
     // Where the time cannot be set, only eviction is misled.
     let _ = object.touch(Instant::now());
+    // Neither is worth failing for.
+    let _ = object.files.note_use(true);
     let file = cache.backings.hand(object, file, seal)?;
     cache.stats.backings.add(1);
     Ok(Some(file))

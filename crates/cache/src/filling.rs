@@ -9,16 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use object::{BLOCK, CHUNK, Chunk, ErrorKind, Flight, Span};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::cache::Cache;
 use crate::object::{Object, write_block};
 use crate::space::Reservation;
 
-/// The most bytes that are fetched, or fetched and not yet written, for readers who are gone.
-/// What readers still wait for is theirs: their memory bounds it.
-const ORPHANED: usize = 32 << 20;
 /// How long a fetched block waits for the disk to catch up before the disk counts as failing.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many blocks are written at the same time.
@@ -29,8 +26,6 @@ pub(crate) struct Filling {
     pub(crate) blocks: Range<u64>,
     pub(crate) flight: Arc<Flight>,
     progress: Mutex<Progress>,
-    /// Told when it is not worth going on.
-    given_up: Notify,
     ended: watch::Sender<bool>,
 }
 
@@ -43,8 +38,6 @@ struct Progress {
     /// let go of.
     taken: u64,
     released: u64,
-    /// What lets it go on without a reader.
-    orphaned: Option<OwnedSemaphorePermit>,
 }
 
 impl Filling {
@@ -56,10 +49,9 @@ impl Filling {
             lost: BTreeSet::new(),
             taken: first,
             released: first,
-            orphaned: None,
         };
-        let (given_up, (ended, _)) = (Notify::new(), watch::channel(false));
-        Arc::new(Self { blocks, flight, progress: Mutex::new(progress), given_up, ended })
+        let (ended, _) = watch::channel(false);
+        Arc::new(Self { blocks, flight, progress: Mutex::new(progress), ended })
     }
 
     /// Whether it is worth waiting here for a block.
@@ -78,17 +70,12 @@ impl Filling {
         self.release(&mut progress);
     }
 
-    /// The first reader is gone, or has all. It goes on if not too much goes on like that.
-    pub(crate) fn leave(&self, backlog: &Backlog) {
+    /// The first reader is gone, or has all. It goes on: its memory is the budget's, and who waits
+    /// for that is given what the disk has not begun with.
+    pub(crate) fn leave(&self) {
         let mut progress = self.lock();
         progress.taken = u64::MAX;
         self.release(&mut progress);
-        let end = self.flight.span().chunks().end;
-        let rest = u32::try_from((end - progress.released.min(end)) * CHUNK).unwrap_or(u32::MAX);
-        match backlog.orphaned.clone().try_acquire_many_owned(rest) {
-            Ok(permit) => progress.orphaned = Some(permit),
-            Err(_) => self.given_up.notify_one(),
-        }
     }
 
     /// Waits until nothing more of it is going to be recorded.
@@ -135,15 +122,14 @@ impl Filling {
     }
 }
 
-/// Bounds what goes on for nobody, and how many threads write.
+/// Bounds how many threads write.
 pub(crate) struct Backlog {
-    orphaned: Arc<Semaphore>,
     writers: Semaphore,
 }
 
 impl Backlog {
     pub(crate) fn new() -> Self {
-        Self { orphaned: Arc::new(Semaphore::new(ORPHANED)), writers: Semaphore::new(WRITERS) }
+        Self { writers: Semaphore::new(WRITERS) }
     }
 }
 
@@ -155,11 +141,7 @@ pub(crate) async fn fill(
     mut room: Reservation,
 ) {
     for number in filling.blocks.clone() {
-        let collected = tokio::select! {
-            collected = collect(&filling, number) => collected,
-            () = filling.given_up.notified() => None,
-        };
-        let Some(chunks) = collected else { break };
+        let Some(chunks) = collect(&filling, number).await else { break };
         match chunks {
             Some(chunks) => {
                 let len: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
@@ -168,7 +150,10 @@ pub(crate) async fn fill(
                         room.settle(len);
                         cache.stats.filled_bytes.add(len);
                     }
-                    Kept::No => break,
+                    Kept::No => {
+                        cache.stats.skipped_blocks.add(filling.blocks.end - number);
+                        break;
+                    }
                 }
             }
             None => cache.stats.skipped_blocks.add(1),

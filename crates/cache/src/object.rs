@@ -306,13 +306,14 @@ impl Object {
     }
 
     /// Notes that the object is used, at most once a minute.
-    pub(crate) fn touch(&self, now: Instant) -> io::Result<()> {
+    pub(crate) fn touch(&self, now: Instant) -> Result<(), MapError> {
         let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
         if touched.is_some_and(|last| now.duration_since(last) < TOUCH_EVERY) {
             return Ok(());
         }
         *touched = Some(now);
-        self.files.map.touch()
+        self.files.map.touch()?;
+        self.files.note_use(false)
     }
 
     /// What the map says now.

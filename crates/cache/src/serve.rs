@@ -61,11 +61,11 @@ enum Origin {
 }
 
 /// A first reader's part in a filling.
-struct Owner(Arc<Cache>, Arc<Filling>);
+struct Owner(Arc<Filling>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.1.leave(&self.0.backlog);
+        self.0.leave();
     }
 }
 
@@ -239,7 +239,7 @@ impl Serving {
 
     /// Is the first reader of a filling.
     async fn first(&mut self, filling: &Arc<Filling>) -> Going<Result<()>> {
-        let owner = Owner(self.cache.clone(), filling.clone());
+        let owner = Owner(filling.clone());
         self.copy(&filling.flight, &Origin::Owned(owner)).await
     }
 
@@ -261,7 +261,7 @@ impl Serving {
             match origin {
                 Origin::Joined => {}
                 Origin::Alone => flight.release(number),
-                Origin::Owned(owner) => owner.1.taken(number + 1),
+                Origin::Owned(owner) => owner.0.taken(number + 1),
             }
         }
         Ok(Ok(()))

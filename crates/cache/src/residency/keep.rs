@@ -71,7 +71,7 @@ impl Cached {
                     continue;
                 }
                 Step::Begun(filling) => {
-                    let owner = Owner(&self.cache, &filling);
+                    let owner = Owner(&filling);
                     filling.over().await;
                     drop(owner);
                     if let Some(Err(error)) = filling.flight.outcome() {
@@ -155,12 +155,12 @@ impl Keeping {
     }
 }
 
-/// Whoever waits for a filling to be over; it goes on without them, within limits.
-struct Owner<'a>(&'a Arc<Cache>, &'a Arc<Filling>);
+/// Whoever waits for a filling to be over; it goes on without them.
+struct Owner<'a>(&'a Arc<Filling>);
 
 impl Drop for Owner<'_> {
     fn drop(&mut self) {
-        self.1.leave(&self.0.backlog);
+        self.0.leave();
     }
 }
 
