@@ -1,6 +1,7 @@
 //! The command line: what was typed ([`LowArgs`]) and what it means ([`Config`]). The rest of
 //! the program never sees the words.
 
+pub mod cache;
 pub mod config;
 pub mod environment;
 pub mod help;
@@ -12,6 +13,7 @@ pub mod table;
 pub mod umount;
 pub mod units;
 mod value;
+pub mod warm;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,10 @@ pub enum Command {
     Mount(Box<Config>),
     /// Unmount a directory.
     Umount(umount::UmountArgs),
+    /// Fetch files of a mount into its cache.
+    Warm(warm::WarmArgs),
+    /// Look into a node cache, or tidy it.
+    Cache(cache::CacheArgs),
     /// Run the embedded S3 server.
     Lab(Box<::lab::Options>),
     /// Print this text and end.
@@ -145,7 +151,7 @@ impl Usage {
 /// against which relative paths are meant; `None` when it does not exist.
 ///
 /// The very first word may be a subcommand; buckets of those names are mounted as `s3://umount`
-/// and `s3://lab`.
+/// and the like.
 ///
 /// # Errors
 /// What makes no sense about it.
@@ -156,6 +162,8 @@ pub fn command(
 ) -> Result<Command, Usage> {
     match words.first().and_then(|word| word.to_str()) {
         Some("umount") => umount::command(words.into_iter().skip(1), here),
+        Some("warm") => warm::command(words.into_iter().skip(1), here),
+        Some("cache") => cache::command(words.into_iter().skip(1), here),
         Some("lab") => lab::command(words.into_iter().skip(1)),
         _ => {
             let args = parse::parse(table::FLAGS, words)?;

@@ -9,15 +9,19 @@
 #![deny(unsafe_code)]
 
 pub mod adapter;
+pub mod control;
 pub mod flags;
+pub mod inspect;
 pub mod lab;
 pub mod log;
 pub mod message;
 pub mod mountpoint;
 pub mod roles;
+pub mod savings;
 pub mod serve;
 pub mod state;
 pub mod umount;
+pub mod warm;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -48,6 +52,8 @@ pub fn run(words: Vec<OsString>, environment: &Environment, here: Option<&Path>)
         }
         Ok(Command::Mount(config)) => told(roles::launcher::run(*config, words)),
         Ok(Command::Umount(args)) => told(umount::run(&args, environment)),
+        Ok(Command::Warm(args)) => told(warm::run(&args, environment)),
+        Ok(Command::Cache(args)) => told(inspect::run(&args, environment)),
         Ok(Command::Lab(options)) => told(lab::run(*options)),
     }
 }

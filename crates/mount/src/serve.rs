@@ -1,5 +1,6 @@
 //! The daemon's body: from a configuration to a served mount.
 
+mod account;
 mod node_cache;
 
 use std::num::NonZeroUsize;
@@ -12,9 +13,11 @@ use object::{BLOCK, Budget, Clock, Store};
 use s3::{Identity, Preflight, S3};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Counts};
 use crate::flags::{Access, Config, Ttl};
 use crate::roles::{Mounted, Ready};
+use crate::warm::Warmer;
+use account::Account;
 use node_cache::NodeCache;
 
 /// Memory that a daemon takes beside the buffers, in bytes: code, connections, names of a usual
@@ -55,17 +58,25 @@ pub fn serve(config: Config, ready: Ready) -> anyhow::Result<()> {
         Some(cache) => cache.store.clone(),
         None => store.clone(),
     };
-    let files = Fs::new(source, budget, clock.clone(), view(&config, &clock));
+    let files = Fs::new(source, budget.clone(), clock.clone(), view(&config, &clock));
 
     let mounted = ready.mount()?;
-    let running = start(&config, mounted, files, cache.as_ref(), &runtime)?;
+    let connection = mounted.connection;
+    let (running, kernel) = start(&config, mounted, files.clone(), cache.as_ref(), &runtime)?;
+    let cached = cache.as_ref().map(|cache| cache.store.clone());
+    let part = part(&config);
+    let warmer = cached.clone().map(|cached| Arc::new(Warmer::new(files, cached, budget, part)));
+    let account = Arc::new(Account { store, kernel, cache: cached, part });
+    account.log_on_signal(runtime.handle());
+    let control = account::listen(&config, connection, account.clone(), warmer, runtime.handle());
     announce(&config, &preflight);
     ready.serving(Some(&preflight.region))?;
     let ended = running.wait();
+    drop(control);
     if let Some(cache) = &cache {
         runtime.block_on(cache.close());
     }
-    tracing::info!(stats = ?store.stats(), "what it cost");
+    account.log();
     match ended {
         Ended::Unmounted | Ended::Stopped => Ok(()),
         Ended::Failed(error) => Err(error).context("the kernel can no longer be heard"),
@@ -85,14 +96,14 @@ fn runtime() -> anyhow::Result<Runtime> {
         .context("the threads for the network cannot be started")
 }
 
-/// Answers INIT and starts the threads that serve the mount.
+/// Answers INIT and starts the threads that serve the mount; also what counts their requests.
 fn start(
     config: &Config,
     mounted: Mounted,
     files: Arc<Fs>,
     cache: Option<&NodeCache>,
     runtime: &Runtime,
-) -> anyhow::Result<Running> {
+) -> anyhow::Result<(Running, Arc<Counts>)> {
     let mut wanted = wanted(config);
     if let Some(cache) = cache {
         cache.prepare(&mut wanted);
@@ -108,11 +119,13 @@ fn start(
     let uid = rustix::process::getuid().as_raw();
     let owner = (config.view.access == Access::OwnerAndRoot).then_some(uid);
     let adapter = Adapter::new(files, runtime.handle().clone(), owner);
+    let counts = adapter.counts();
     // A worker never waits for anything but the kernel, so more of them than cores only get in
     // each other's way.
     let workers = config.limits.max_threads.min(cores().max(2));
     let Some(workers) = NonZeroUsize::new(workers) else { bail!("no thread to serve with") };
-    session.start(workers, Arc::new(adapter)).context("the threads to serve with cannot be started")
+    let running = session.start(workers, Arc::new(adapter));
+    Ok((running.context("the threads to serve with cannot be started")?, counts))
 }
 
 fn announce(config: &Config, preflight: &Preflight) {

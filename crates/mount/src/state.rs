@@ -139,6 +139,19 @@ impl Records {
         self.directory.join(format!("{}.json", connection.number))
     }
 
+    /// Where the daemon of `connection` listens, in a directory that is made if need be.
+    ///
+    /// # Errors
+    /// The directory cannot be made or is not ours alone.
+    pub fn socket(&self, connection: Connection) -> io::Result<PathBuf> {
+        self.prepare()?;
+        Ok(self.socket_file(connection))
+    }
+
+    fn socket_file(&self, connection: Connection) -> PathBuf {
+        self.directory.join(format!("{}.sock", connection.number))
+    }
+
     /// Makes the directory, or sees that an existing one is ours alone.
     fn prepare(&self) -> io::Result<()> {
         match DirBuilder::new().mode(0o700).create(&self.directory) {
@@ -187,10 +200,11 @@ impl Records {
         serde_json::from_slice(&fs::read(self.file(connection)).ok()?).ok()
     }
 
-    /// Removes the record of `connection`.
+    /// Removes the record of `connection`, and the socket that a killed daemon left.
     pub fn remove(&self, connection: Connection) {
         // A record that stays behind is recognised as stale by its processes.
         let _ = fs::remove_file(self.file(connection));
+        let _ = fs::remove_file(self.socket_file(connection));
     }
 
     /// Removes the records whose processes have all ended, except those of the connections that

@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fuse::Device;
 use fuse::mount::table::{self, Connection};
 use rustix::process::{PidfdFlags, pidfd_open};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use super::link::{Answer, Request};
 use super::{Assignment, Deadline, Link, Place, detach_stdio, start};
@@ -58,6 +59,8 @@ fn fail(cause: &Cause, config: &Config) -> ExitCode {
 fn run(config: &Config, place: &Place, words: Vec<OsString>, audience: Audience) -> ExitCode {
     // A name is for people; a process without one works as well.
     let _ = rustix::thread::set_name(c"mount-s3-keeper");
+    // It is for the daemon; here it would end the mount when it is sent to all of our name.
+    let _ = signal_hook::flag::register(SIGUSR1, Arc::default());
     // A log that cannot be opened is reported by the daemon, which needs it more.
     let sink = log::open(&config.log, &place.log_file).unwrap_or(log::Sink::Nowhere);
     let _log = log::start(&config.log, sink, Delivery::Immediate);

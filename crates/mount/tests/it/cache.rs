@@ -14,8 +14,8 @@ use crate::harness::{MIB, busy, counted, program, start, target, undisturbed};
 
 /// Five JARs, 670 million bytes: 82 parts of 8 MiB.
 const JARS: [u64; 5] = [10_000_000, 40_000_000, 90_000_000, 180_000_000, 350_000_000];
-const BYTES: u64 = 670_000_000;
-const PARTS: u64 = 82;
+pub(crate) const BYTES: u64 = 670_000_000;
+pub(crate) const PARTS: u64 = 82;
 const PART: u64 = 8 * MIB;
 /// Time for what is no matter of waiting.
 const SOON: Duration = Duration::from_secs(10);
@@ -64,7 +64,7 @@ pub(crate) fn gets(server: &Server) -> (u64, u64) {
     (get.requests, get.bytes_out)
 }
 
-fn put_jars(bucket: &Bucket<'_>) {
+pub(crate) fn put_jars(bucket: &Bucket<'_>) {
     for (number, size) in (1..).zip(JARS) {
         bucket.put_synthetic(&format!("jar{number}.jar"), size, 1);
     }
@@ -76,7 +76,7 @@ fn all_jars(directory: &Path) -> String {
 
 /// So many processes read all JARs of a mount at once.
 #[track_caller]
-fn read_all(mount: &Mount, processes: usize, bytes: u64) {
+pub(crate) fn read_all(mount: &Mount, processes: usize, bytes: u64) {
     let script = all_jars(mount.directory());
     let read = || run_within(Command::new("sh").args(["-ec", &script]), PATIENCE).ok();
     std::thread::scope(|scope| {

@@ -24,9 +24,11 @@ mod power;
 mod programs;
 mod proxies;
 mod refusals;
+mod remount;
 mod stalls;
 mod stores;
 mod surroundings;
+mod warm;
 
 /// Not a test of its own: readers run in processes of their own, which are this binary
 /// started again with a task in its environment.
