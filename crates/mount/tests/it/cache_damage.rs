@@ -40,9 +40,8 @@ fn mutate(rng: &mut Rng, cache: &Path) {
         4 => swap(path, other),
         5 => fs::remove_file(path),
         6 => fs::remove_file(path).and_then(|()| symlink(other, path)),
-        _ => fs::remove_file(path).and_then(|()| {
+        _ => fs::remove_file(path).map(|()| {
             run(Command::new("mkfifo").arg(path)).ok();
-            Ok(())
         }),
     };
 }
