@@ -133,7 +133,7 @@ async fn what_was_begun_is_finished_when_the_reader_lets_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_goes_on_for_nobody_is_bounded() {
+async fn what_was_begun_for_readers_who_are_gone_is_kept_to_the_last_byte() {
     let node = Node::new();
     let version = node.put("a.jar", 8 * PART).await;
     node.store.set_latency(Duration::from_millis(500));
@@ -151,8 +151,7 @@ async fn what_goes_on_for_nobody_is_bounded() {
     .await;
     assert_eq!(node.budget.used(), 8 * PART);
     drop(flights);
-    until("half of it is given up", || node.budget.used() <= 4 * PART).await;
-    until("the rest is kept", || mount.cache.counts().filled_bytes == 4 * PART).await;
+    until("all is kept", || mount.cache.counts().filled_bytes == 8 * PART).await;
     until("no memory is held", || node.budget.used() == 0).await;
 }
 
