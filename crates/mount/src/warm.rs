@@ -12,13 +12,15 @@ mod select;
 mod show;
 mod target;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 pub use engine::Warmer;
 pub use job::Job;
 
+use crate::control::Client;
 use crate::control::client::PATIENCE;
-use crate::control::protocol::{Answer, Ask, BadLine, Order, Progress};
+use crate::control::protocol::{Answer, Ask, BadLine, Order};
 use crate::flags::Environment;
 use crate::flags::warm::WarmArgs;
 use crate::message::Problem;
@@ -39,29 +41,65 @@ pub fn run(args: &WarmArgs, environment: &Environment) -> Result<ExitCode, Probl
         false => format!("{} cannot be fetched into the cache", args.directory.display()),
     };
     let target = Target::find(&args.directory, &records, &what)?;
-    // Asked first: a mount that hangs must not hold up the walk over it.
-    let mut client = target.connect(&records, &what)?;
-    let paths = target.paths(select(args, &target).map_err(|why| unselected(&what, &why))?);
-    let (ask, files) = match args.check {
-        true => (Ask::Resident {}, true),
-        false => (Ask::Warm(order(args)), false),
+    let ask = |ask: Ask, paths: &[String], show: &mut Show| {
+        let client = target.connect(&records, &what)?;
+        converse(client, &ask, paths, show).map_err(|end| end.problem(&what, &args.directory))
     };
-    let broken = |bad: BadLine| broken(&what, &bad, &args.directory);
-    // A daemon that refuses may have closed the connection early: what it said counts.
-    let asked = client.ask_about(&ask, &paths);
-    let mut show = Show::new(Style::of(args.json, args.quiet), files);
+    // A mount that hangs or has no cache is not worth a walk over it; and the daemon waits only
+    // so long for a question, so that the walk has to come before the real one.
+    ask(Ask::Resident {}, &[], &mut Show::new(Style::Quiet, false))?;
+    let paths = target.paths(select(args, &target).map_err(|why| unselected(&what, &why))?);
+    let mut show = Show::new(Style::of(args.json, args.quiet), args.check);
+    let complete = match args.check {
+        true => ask(Ask::Resident {}, &paths, &mut show)?,
+        false => ask(Ask::Warm(order(args)), &paths, &mut show)?,
+    };
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Asks, and shows what is answered. Whether all files are in the cache, or will be looked after
+/// in the background.
+fn converse(
+    mut client: Client,
+    ask: &Ask,
+    paths: &[String],
+    show: &mut Show,
+) -> Result<bool, Ended> {
+    // A daemon that refuses may not have taken all of the question: what it says counts.
+    let asked = client.ask_about(ask, paths);
     loop {
-        let answer = match (client.answer(), &asked) {
-            (Ok(Some(answer)), _) => answer,
-            (Err(bad), _) => return Err(broken(bad)),
-            (Ok(None), Err(_)) | (Ok(None), Ok(())) => return Err(broken(BadLine::Cut)),
+        let Some(answer) = client.answer()? else {
+            return Err(asked.err().unwrap_or(BadLine::Cut).into());
         };
         show.tell(&answer);
         match answer {
-            Answer::Done(progress) => return Ok(code(&progress)),
-            Answer::Accepted { .. } => return Ok(ExitCode::SUCCESS),
-            Answer::Refused { why, fix } => return Err(Problem { what, why, fix }),
+            Answer::Done(progress) => return Ok(progress.files_done == progress.files),
+            Answer::Accepted { .. } => return Ok(true),
+            Answer::Refused { why, fix } => return Err(Ended::Refused { why, fix }),
             _ => {}
+        }
+    }
+}
+
+/// How a conversation ended that should have gone on.
+enum Ended {
+    /// The daemon would not.
+    Refused { why: String, fix: String },
+    /// The connection, or the other end, failed.
+    Broken(BadLine),
+}
+
+impl From<BadLine> for Ended {
+    fn from(bad: BadLine) -> Self {
+        Self::Broken(bad)
+    }
+}
+
+impl Ended {
+    fn problem(self, what: &str, directory: &Path) -> Problem {
+        match self {
+            Self::Refused { why, fix } => Problem { what: what.to_owned(), why, fix },
+            Self::Broken(bad) => broken(what, &bad, directory),
         }
     }
 }
@@ -87,13 +125,6 @@ fn select(args: &WarmArgs, target: &Target) -> Result<Vec<String>, Unselected> {
     Ok(files)
 }
 
-fn code(progress: &Progress) -> ExitCode {
-    match progress.files_done == progress.files {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
-}
-
 fn unselected(what: &str, why: &Unselected) -> Problem {
     let fix = match why {
         Unselected::NoMatch(_) => "quote patterns, and see what is there with ls",
@@ -105,7 +136,7 @@ fn unselected(what: &str, why: &Unselected) -> Problem {
     Problem { what: what.to_owned(), why: why.to_string(), fix: fix.to_owned() }
 }
 
-fn broken(what: &str, bad: &BadLine, directory: &std::path::Path) -> Problem {
+fn broken(what: &str, bad: &BadLine, directory: &Path) -> Problem {
     let silent = matches!(bad, BadLine::Io(error) if matches!(error.kind(),
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut));
     let (why, fix) = match silent {

@@ -97,7 +97,12 @@ impl Session {
             _ => None,
         };
         let background = order.is_some_and(|order| order.background);
-        let Some(job) = warmer.begin(paths.len() as u64, background) else {
+        let files = paths.len() as u64;
+        let job = match order {
+            Some(_) => warmer.begin(files, background),
+            None => Some(Arc::new(Job::new(files, false))),
+        };
+        let Some(job) = job else {
             let refused = Answer::Refused {
                 why: "too many commands fetch files into this cache at the same time".into(),
                 fix: "wait until one has ended".into(),

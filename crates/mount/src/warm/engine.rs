@@ -77,7 +77,7 @@ impl Warmer {
         Self { files, store, budget, part, room, jobs: Mutex::default() }
     }
 
-    /// Work on so many files begins; nothing when there is too much already.
+    /// Fetching so many files begins; nothing when there is too much of it already.
     pub(crate) fn begin(&self, files: u64, background: bool) -> Option<Arc<Job>> {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         if jobs.iter().filter(|job| job.is_running()).count() == JOBS {

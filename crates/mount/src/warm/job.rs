@@ -38,7 +38,8 @@ impl Counter {
 }
 
 impl Job {
-    pub(super) fn new(files: u64, background: bool) -> Self {
+    /// Work on so many files, which begins now.
+    pub(crate) fn new(files: u64, background: bool) -> Self {
         Self {
             files,
             background,
