@@ -26,7 +26,7 @@ use crate::flags::config::{LogConfig, LogTarget};
 use sink::{Direct, Outlet, Queue};
 
 /// Our own crates, which say more than others do by default.
-const OURS: [&str; 5] = ["mount", "fs", "fuse", "s3", "object"];
+const OURS: [&str; 6] = ["mount", "fs", "fuse", "cache", "s3", "object"];
 
 /// The filter without `MOUNTPOINT_LOG`: ours at INFO (DEBUG with `debug`), others at WARN.
 pub fn filter(debug: bool) -> String {
