@@ -1,12 +1,14 @@
 //! A node cache as one process uses it.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use object::{Budget, Clock, Reclaim, Store, Version};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
@@ -14,13 +16,14 @@ use crate::backing::Backings;
 use crate::cached::Cached;
 use crate::directory::{DirectoryError, Opened, Warning};
 use crate::disk::{Disk, Opening};
-use crate::filling::{Backlog, Filling};
+use crate::filling::{Filling, WRITERS};
 use crate::health::Road;
 use crate::identity::Scope;
 use crate::ledger::overhead;
+use crate::map::MapError;
 use crate::map::codec::{Header, Mark};
 use crate::names::Names;
-use crate::object::Object;
+use crate::object::{Object, Step};
 use crate::space::{Reservation, Spacious};
 use crate::stats::{Counts, Stats};
 use crate::sync::{self, Syncer};
@@ -51,7 +54,8 @@ pub struct Cache {
     pub(crate) stats: Stats,
     pub(crate) reading: Road,
     pub(crate) writing: Road,
-    pub(crate) backlog: Backlog,
+    /// Who may write to the disk now.
+    pub(crate) writers: Semaphore,
     pub(crate) clock: Clock,
     opening: Opening,
     disk: Mutex<Arc<Disk>>,
@@ -87,7 +91,7 @@ impl Cache {
             stats: Stats::default(),
             reading: Road::new("used"),
             writing: Road::new("written to"),
-            backlog: Backlog::new(),
+            writers: Semaphore::new(WRITERS),
             clock,
             opening,
             warnings: disk.directory.warnings().to_vec(),
@@ -234,6 +238,24 @@ impl Cache {
             Err(error) => {
                 self.writing.failed(&error, Instant::now());
                 false
+            }
+        }
+    }
+
+    /// The next thing to do about `blocks` of `object`, of which `begin` is to fetch what is absent,
+    /// if it is given; nothing when the disk fails. Disk IO.
+    pub(crate) fn step(
+        &self,
+        object: &Arc<Object>,
+        blocks: Range<u64>,
+        begin: Option<impl FnMut(Range<u64>) -> Option<Arc<Filling>>>,
+    ) -> Option<Step> {
+        match object.step(blocks, Instant::now(), begin) {
+            Ok(step) => Some(step),
+            Err(MapError::Damaged(_)) => Some(Step::Broken),
+            Err(MapError::Io(error)) => {
+                self.reading.failed(&error, Instant::now());
+                None
             }
         }
     }

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use object::{BLOCK, CHUNK, Chunk, ErrorKind, Flight, Span};
-use tokio::sync::{Semaphore, watch};
+use object::{BLOCK, CHUNK, Chunk, ErrorKind, Flight, Lease, Source, Span};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::cache::Cache;
@@ -19,7 +20,7 @@ use crate::space::Reservation;
 /// How long a fetched block waits for the disk to catch up before the disk counts as failing.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many blocks are written at the same time.
-const WRITERS: usize = 4;
+pub(crate) const WRITERS: usize = 4;
 
 /// Blocks of one object that are on their way.
 pub(crate) struct Filling {
@@ -42,7 +43,7 @@ struct Progress {
 
 impl Filling {
     /// `flight` brings all of `blocks`.
-    pub(crate) fn new(blocks: Range<u64>, flight: Arc<Flight>) -> Arc<Self> {
+    fn new(blocks: Range<u64>, flight: Arc<Flight>) -> Arc<Self> {
         let first = flight.span().start / CHUNK;
         let progress = Progress {
             current: blocks.start,
@@ -122,19 +123,28 @@ impl Filling {
     }
 }
 
-/// Bounds how many threads write.
-pub(crate) struct Backlog {
-    writers: Semaphore,
-}
-
-impl Backlog {
-    pub(crate) fn new() -> Self {
-        Self { writers: Semaphore::new(WRITERS) }
+/// Begins to fetch the blocks `absent` of an object from `store`, and to write them. `lease` pays
+/// for them in memory, `room` on the disk.
+pub(crate) fn begin(
+    cache: &Arc<Cache>,
+    object: &Arc<Object>,
+    absent: Range<u64>,
+    store: &dyn Source,
+    (lease, room): (Lease, Reservation),
+) -> Arc<Filling> {
+    let fetch = object.span(absent.clone());
+    let flight = store.read(&object.version, fetch, lease);
+    if fetch == object.version.whole() {
+        object.came_whole.store(true, Ordering::Release);
     }
+    let filling = Filling::new(absent, flight);
+    cache.begun(&filling);
+    tokio::spawn(fill(cache.clone(), object.clone(), filling.clone(), room));
+    filling
 }
 
 /// Brings a filling to its end.
-pub(crate) async fn fill(
+async fn fill(
     cache: Arc<Cache>,
     object: Arc<Object>,
     filling: Arc<Filling>,
@@ -198,7 +208,7 @@ enum Kept {
 }
 
 async fn keep(cache: &Arc<Cache>, object: &Arc<Object>, number: u64, chunks: Vec<Chunk>) -> Kept {
-    let Ok(Ok(_writer)) = timeout(PATIENCE, cache.backlog.writers.acquire()).await else {
+    let Ok(Ok(_writer)) = timeout(PATIENCE, cache.writers.acquire()).await else {
         cache.writing.failed(&"the disk does not keep up", Instant::now());
         return Kept::No;
     };

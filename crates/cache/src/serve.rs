@@ -3,16 +3,14 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use object::{BLOCK, Chunk, Flight, Lease, Pilot, Result, Source, Span, Version};
 use tokio::time::{Instant, sleep};
 
 use crate::cache::{Broken, Cache};
-use crate::filling::{Filling, fill};
+use crate::filling::{self, Filling};
 use crate::identity::Scope;
-use crate::map::MapError;
 use crate::object::{BlockRead, Object, Step};
 use crate::space::Reservation;
 
@@ -296,15 +294,11 @@ impl Wanted {
         };
         let blocks = self.span.start / BLOCK..end.div_ceil(BLOCK);
         let begin = may_fill.then_some(|absent| self.begin(cache, &object, absent, &mut purse));
-        let step = match object.step(blocks, Instant::now(), begin) {
-            Ok(step) => step,
-            Err(MapError::Damaged(_)) => Step::Broken,
-            Err(MapError::Io(error)) => {
-                cache.reading.failed(&error, Instant::now());
-                return (Next::Uncached(end), Some(purse));
-            }
+        let next = match cache.step(&object, blocks, begin) {
+            Some(step) => Next::Step(object, step),
+            None => Next::Uncached(end),
         };
-        (Next::Step(object, step), Some(purse))
+        (next, Some(purse))
     }
 
     /// Begins to fetch absent blocks, if there are memory and room for them.
@@ -323,13 +317,6 @@ impl Wanted {
             // More than was asked for, so that whole blocks can be kept.
             false => cache.budget.try_lease(fetch.len(), 0)?,
         };
-        let flight = self.inner.read(&self.version, fetch, lease);
-        if fetch == self.version.whole() {
-            object.came_whole.store(true, Ordering::Release);
-        }
-        let filling = Filling::new(absent, flight);
-        cache.begun(&filling);
-        tokio::spawn(fill(cache.clone(), object.clone(), filling.clone(), room));
-        Some(filling)
+        Some(filling::begin(cache, object, absent, &*self.inner, (lease, room)))
     }
 }

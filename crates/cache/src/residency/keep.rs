@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use object::{BLOCK, Error, Lease, Span, Store, Version};
@@ -10,9 +9,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::cache::{Broken, Cache};
 use crate::cached::Cached;
-use crate::filling::{Filling, fill};
+use crate::filling::{self, Filling};
 use crate::identity::Scope;
-use crate::map::MapError;
 use crate::object::{Object, Step};
 use crate::space::Reservation;
 
@@ -39,9 +37,9 @@ pub enum Unkept {
 
 impl Cached {
     /// Fetches what of `span` of `version` is absent, together with whoever reads the same, and
-    /// returns when it is recorded as present. `lease` pays for it as in [`Source::read`](object::Source::read). When
-    /// the answer is no longer waited for, what was begun is finished all the same, within the
-    /// limits of what may go on without a reader.
+    /// returns when it is recorded as present. `lease` pays for it as in
+    /// [`Source::read`](object::Source::read). What was begun is finished, also when the answer is
+    /// no longer waited for.
     ///
     /// # Errors
     /// See [`Unkept`].
@@ -71,9 +69,7 @@ impl Cached {
                     continue;
                 }
                 Step::Begun(filling) => {
-                    let owner = Owner(&filling);
                     filling.over().await;
-                    drop(owner);
                     if let Some(Err(error)) = filling.flight.outcome() {
                         return Err(error.into());
                     }
@@ -117,15 +113,8 @@ impl Keeping {
         let Some(object) = object.flatten() else { return (self, None) };
         let blocks = self.blocks.clone();
         let begin = |absent| self.begin(cache, &object, absent);
-        let step = match object.step(blocks, Instant::now(), Some(begin)) {
-            Ok(step) => step,
-            Err(MapError::Damaged(_)) => Step::Broken,
-            Err(MapError::Io(error)) => {
-                cache.reading.failed(&error, Instant::now());
-                return (self, None);
-            }
-        };
-        (self, Some((object, step)))
+        let step = cache.step(&object, blocks, Some(begin));
+        (self, step.map(|step| (object, step)))
     }
 
     /// Begins to fetch absent blocks, if there is room for them.
@@ -142,25 +131,10 @@ impl Keeping {
             // It was spent on a try that came to nothing.
             false => cache.budget.try_lease(fetch.len(), 0)?,
         };
-        let flight = self.inner.read(&self.version, fetch, lease);
-        if fetch == self.version.whole() {
-            object.came_whole.store(true, Ordering::Release);
-        }
-        let filling = Filling::new(absent, flight);
+        let filling = filling::begin(cache, object, absent, &*self.inner, (lease, room));
         // Nobody is to be given the chunks: each goes when it is on the disk.
-        filling.taken(u64::MAX);
-        cache.begun(&filling);
-        tokio::spawn(fill(cache.clone(), object.clone(), filling.clone(), room));
+        filling.leave();
         Some(filling)
-    }
-}
-
-/// Whoever waits for a filling to be over; it goes on without them.
-struct Owner<'a>(&'a Arc<Filling>);
-
-impl Drop for Owner<'_> {
-    fn drop(&mut self) {
-        self.0.leave();
     }
 }
 
