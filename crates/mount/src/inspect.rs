@@ -8,23 +8,20 @@ use std::process::ExitCode;
 use cache::{Census, CensusError, Dropped, Entry, Keys, Seen, Totals, Verification};
 use serde::Serialize;
 
-use crate::flags::Environment;
 use crate::flags::cache::{Action, CacheArgs};
-use crate::flags::units::show_size;
 use crate::message::Problem;
+use crate::savings::Bytes;
 
 /// Does what `args` say.
 ///
 /// # Errors
 /// Why it could not be done.
-pub fn run(args: &CacheArgs, _environment: &Environment) -> Result<ExitCode, Problem> {
-    let what = format!("the cache in {} cannot be used", args.directory.display());
-    let problem = |why: String| Problem {
-        what: what.clone(),
-        why,
+pub fn run(args: &CacheArgs) -> Result<ExitCode, Problem> {
+    inspect(args).map_err(|error| Problem {
+        what: format!("the cache in {} cannot be used", args.directory.display()),
+        why: error.to_string(),
         fix: format!("see what is there: ls -la {}", args.directory.display()),
-    };
-    inspect(args).map_err(|error| problem(error.to_string()))
+    })
 }
 
 fn inspect(args: &CacheArgs) -> Result<ExitCode, CensusError> {
@@ -37,7 +34,7 @@ fn inspect(args: &CacheArgs) -> Result<ExitCode, CensusError> {
                 (left, true) => format!("; {left} are in use by a mount"),
                 (left, false) => format!("; {left} could not be removed"),
             };
-            format!("{} files removed, {}{left}", cleared.files, bytes(cleared.bytes))
+            format!("{} files removed, {}{left}", cleared.files, Bytes(cleared.bytes))
         });
         return Ok(ExitCode::SUCCESS);
     }
@@ -64,7 +61,7 @@ fn inspect(args: &CacheArgs) -> Result<ExitCode, CensusError> {
                 out.tell(entry, || format!("{word} {}", entry.key));
             })?;
             if !out.json {
-                out.line(format_args!("{} free", bytes(freed)));
+                out.line(format_args!("{} free", Bytes(freed)));
             }
         }
         Action::Clear => {}
@@ -120,7 +117,7 @@ fn verify(census: &Census, out: &Out) -> Result<ExitCode, CensusError> {
             "{} objects, {} blocks, {} checked; {} dropped",
             verified.objects,
             verified.blocks,
-            bytes(verified.bytes),
+            Bytes(verified.bytes),
             verified.dropped
         )
     });
@@ -136,22 +133,12 @@ fn summary(totals: &Totals) -> String {
         totals.pinned,
         totals.protected,
         totals.damaged,
-        bytes(totals.resident),
-        bytes(totals.size),
-        bytes(totals.allocated),
-        bytes(totals.disk_free),
-        bytes(totals.disk),
+        Bytes(totals.resident),
+        Bytes(totals.size),
+        Bytes(totals.allocated),
+        Bytes(totals.disk_free),
+        Bytes(totals.disk),
     )
-}
-
-/// A size for people: whole units, or one digit behind the point.
-fn bytes(bytes: u64) -> String {
-    const MIB: u64 = 1 << 20;
-    match bytes {
-        0..MIB => show_size(bytes),
-        _ if bytes < 10 << 30 => format!("{:.1} MiB", bytes as f64 / MIB as f64),
-        _ => format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64),
-    }
 }
 
 /// Where answers go: a line of text, or of JSON.

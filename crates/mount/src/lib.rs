@@ -53,7 +53,7 @@ pub fn run(words: Vec<OsString>, environment: &Environment, here: Option<&Path>)
         Ok(Command::Mount(config)) => told(roles::launcher::run(*config, words)),
         Ok(Command::Umount(args)) => told(umount::run(&args, environment)),
         Ok(Command::Warm(args)) => told(warm::run(&args, environment)),
-        Ok(Command::Cache(args)) => told(inspect::run(&args, environment)),
+        Ok(Command::Cache(args)) => told(inspect::run(&args)),
         Ok(Command::Lab(options)) => told(lab::run(*options)),
     }
 }
