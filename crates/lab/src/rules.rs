@@ -48,6 +48,32 @@ impl Rule {
         }
     }
 
+    /// A rule for each fault there is, which strikes with `probability`: those of answers on all
+    /// operations, those of bodies on reads. Bits are flipped in the objects that `checked`
+    /// covers only: whose bodies come whole, with a checksum to find it by. The rules draw from
+    /// `seed` and the numbers after it.
+    pub fn of_every_fault(probability: f64, seed: u64, checked: &str) -> Vec<Self> {
+        let on_everything = [
+            Fault::Latency { ms: 30 },
+            Fault::Bandwidth { bytes_per_second: 4_000_000 },
+            Fault::SlowDown,
+            Fault::InternalError,
+            Fault::Reset,
+            Fault::AnswerLost,
+            Fault::Stall,
+            Fault::ResetBody { at: None },
+            Fault::StallBody { at: None },
+            Fault::Truncate { at: None },
+            Fault::Overlong { extra: 777 },
+        ];
+        let on_reads = [Fault::WrongContentRange, Fault::ErrorInBody];
+        let everything = on_everything.into_iter().map(|fault| Self::new("*", fault));
+        let reads = on_reads.into_iter().map(|fault| Self::new("GetObject", fault));
+        let flips = Self::new("GetObject", Fault::FlipBit { at: None }).on(checked);
+        let rules = everything.chain(reads).chain([flips]);
+        (seed..).zip(rules).map(|(seed, r)| r.which(Which::Share { probability, seed })).collect()
+    }
+
     /// The same rule for the keys (or prefixes) that `pattern` covers.
     #[must_use]
     pub fn on(mut self, pattern: &str) -> Self {

@@ -1,6 +1,6 @@
 //! Checked reads while S3 misbehaves in every way at once.
 
-use lab::{Fault, Rule, Which};
+use lab::Rule;
 use testkit::Server;
 use testkit::exerciser::{Tally, Task, in_processes};
 
@@ -15,26 +15,8 @@ const HANG_MS: u64 = 45_000;
 /// Five percent of every fault. A flipped bit counts where a checksum can show it: in
 /// bodies that are a whole object.
 fn misbehave(server: &Server, seed: u64) {
-    let on_everything = [
-        Fault::Latency { ms: 30 },
-        Fault::Bandwidth { bytes_per_second: 4_000_000 },
-        Fault::SlowDown,
-        Fault::InternalError,
-        Fault::Reset,
-        Fault::AnswerLost,
-        Fault::Stall,
-        Fault::ResetBody { at: None },
-        Fault::StallBody { at: None },
-        Fault::Truncate { at: None },
-        Fault::Overlong { extra: 777 },
-    ];
-    let on_reads = [Fault::WrongContentRange, Fault::ErrorInBody];
-    let everything = on_everything.into_iter().map(|fault| Rule::new("*", fault));
-    let reads = on_reads.into_iter().map(|fault| Rule::new("GetObject", fault));
-    let flips = Rule::new("GetObject", Fault::FlipBit { at: None }).on("small*");
-    for (number, rule) in (0..).zip(everything.chain(reads).chain([flips])) {
-        let share = Which::Share { probability: 0.05, seed: seed + number };
-        server.lab_itself().rules().add(rule.which(share));
+    for rule in Rule::of_every_fault(0.05, seed, "small*") {
+        server.lab_itself().rules().add(rule);
     }
 }
 

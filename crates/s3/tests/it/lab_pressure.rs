@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lab::{Fault, Lab, Rule, Which};
+use lab::{Lab, Rule};
 use object::{ListingRequest, Span, Store, Version};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,25 +14,8 @@ const READERS: u64 = 16;
 const TIME: Duration = Duration::from_secs(10);
 
 fn misbehave(lab: &Lab) {
-    let on_everything = [
-        Fault::Latency { ms: 30 },
-        Fault::Bandwidth { bytes_per_second: 4_000_000 },
-        Fault::SlowDown,
-        Fault::InternalError,
-        Fault::Reset,
-        Fault::AnswerLost,
-        Fault::Stall,
-        Fault::ResetBody { at: None },
-        Fault::StallBody { at: None },
-        Fault::Truncate { at: None },
-        Fault::Overlong { extra: 777 },
-    ];
-    let on_reads = [Fault::WrongContentRange, Fault::ErrorInBody];
-    let everything = on_everything.into_iter().map(|fault| Rule::new("*", fault));
-    let reads = on_reads.into_iter().map(|fault| Rule::new("GetObject", fault));
-    let flips = Rule::new("GetObject", Fault::FlipBit { at: None }).on("small*");
-    for (seed, rule) in (1..).zip(everything.chain(reads).chain([flips])) {
-        lab.rules().add(rule.which(Which::Share { probability: 0.05, seed }));
+    for rule in Rule::of_every_fault(0.05, 1, "small*") {
+        lab.rules().add(rule);
     }
 }
 
