@@ -135,8 +135,10 @@ fn layers_do_not_name_what_they_must_not_know() {
     let taboo = [
         ("crates/fs/src/", &["http::", "hyper", "aws_", " fuse::", "reqwest"][..]),
         ("crates/fuse/src/", &["S3", "s3::", "bucket", "etag", "aws_"][..]),
-        ("crates/object/src/", &["hyper", "aws_", " fuse::", "File::open", "fs::read"][..]),
+        ("crates/object/src/", &["hyper", "aws_", " fuse::", "std::fs::", "File::"][..]),
     ];
+    // A file that somebody else has opened is a value there; opening one is not for it.
+    const FILE_AS_VALUE: &str = "use std::fs::File;";
     let complaints = source::all().into_iter().flat_map(|file| {
         let words = taboo.iter().find(|(place, _)| file.path.starts_with(place));
         let words = words.map_or(&[][..], |(_, words)| words);
@@ -144,6 +146,7 @@ fn layers_do_not_name_what_they_must_not_know() {
         let named: Vec<String> = file
             .code_lines()
             .filter(|_| !test)
+            .filter(|line| line.trim() != FILE_AS_VALUE || !file.path.starts_with("crates/object/"))
             .filter(|line| words.iter().any(|word| line.contains(word)))
             .map(|line| format!("{}: {}", file.path, line.trim()))
             .collect();

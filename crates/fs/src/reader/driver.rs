@@ -200,9 +200,8 @@ impl Reader {
         let share = self.budget.share();
         chunks.keep = match *open {
             // What the source keeps by itself costs nobody a request when it is lost.
-            _ if self.source.grain() > CHUNK => KEPT.min(share / 8),
-            0 | 1 => KEPT.min(share / 8),
-            _ => KEPT_FOR_SEVERAL.min(share / 4),
+            2.. if self.source.grain() == CHUNK => KEPT_FOR_SEVERAL.min(share / 4),
+            _ => KEPT.min(share / 8),
         };
         *read = Instant::now();
         chunks.drop_failed(need);
