@@ -59,7 +59,7 @@ pub struct Cache {
     pub(crate) clock: Clock,
     opening: Opening,
     disk: Mutex<Arc<Disk>>,
-    pub(crate) table: Table,
+    pub(crate) table: Arc<Table>,
     fillings: Mutex<Vec<Weak<Filling>>>,
     pub(crate) syncer: Syncer,
     pub(crate) backings: Backings,
@@ -85,7 +85,8 @@ impl Cache {
     pub fn open(options: Options) -> Result<Arc<Self>, DirectoryError> {
         let Options { dir, boot, budget, clock, spacious } = options;
         let opening = Opening { dir, boot, spacious };
-        let disk = opening.open()?;
+        let table = Arc::<Table>::default();
+        let disk = opening.open(&table)?;
         let cache = Arc::new(Self {
             budget: budget.clone(),
             stats: Stats::default(),
@@ -96,7 +97,7 @@ impl Cache {
             opening,
             warnings: disk.directory.warnings().to_vec(),
             disk: Mutex::new(disk),
-            table: Table::default(),
+            table,
             fillings: Mutex::default(),
             syncer: Syncer::default(),
             backings: Backings::default(),
@@ -224,7 +225,7 @@ impl Cache {
     /// Makes the files of an object; false when it cannot have any now.
     fn make(&self, disk: &Disk, header: &Header) -> bool {
         let needs = overhead(header.size);
-        let Some(mut room) = Reservation::new(&disk.space, &header.identity, needs) else {
+        let Some(mut room) = Reservation::new(disk, &header.identity, needs) else {
             return false;
         };
         let mark = Mark { epoch: disk.epoch.number(), ..Mark::default() };
@@ -265,7 +266,7 @@ impl Cache {
     pub(crate) fn disk(&self) -> io::Result<Arc<Disk>> {
         let mut disk = lock(&self.disk);
         if !disk.directory.is_there() {
-            *disk = self.opening.open().map_err(io::Error::other)?;
+            *disk = self.opening.open(&self.table).map_err(io::Error::other)?;
             let path = disk.directory.path().display();
             tracing::warn!("the cache's directory had been taken away; {path} is used now");
         }

@@ -124,7 +124,7 @@ impl Room {
     }
 
     /// Makes room for `bytes`, of which `missing` have to be freed, and reserves them.
-    fn make_room(&self, bytes: u64, mut missing: u64) -> bool {
+    fn make_room(&self, bytes: u64, mut missing: u64, evicted: &dyn Fn()) -> bool {
         let mut not_before = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
         let ledger = self.ledger();
         if self.clock.now() < *not_before || ledger.bound().usable().is_some_and(|all| all < bytes)
@@ -142,7 +142,7 @@ impl Room {
                 }
             }
             match self.try_evict(missing.saturating_add(ledger.bound().slack())) {
-                Ok(Evicted { found: true, .. }) => {}
+                Ok(Evicted { found: true, .. }) => evicted(),
                 Ok(_) => break,
                 Err(error) => {
                     tracing::debug!(%error, "nothing could be evicted");
@@ -206,10 +206,10 @@ pub(crate) fn unlink(directory: &Directory, identity: &Identity) -> io::Result<u
 }
 
 impl Space for Room {
-    fn reserve(&self, bytes: u64) -> bool {
+    fn reserve(&self, bytes: u64, evicted: &dyn Fn()) -> bool {
         match self.ledger().reserve(bytes) {
             Ok(()) => true,
-            Err(Refusal::Full { missing }) => self.make_room(bytes, missing),
+            Err(Refusal::Full { missing }) => self.make_room(bytes, missing, evicted),
             Err(Refusal::Unusable(error)) => {
                 self.say(Err(error));
                 false

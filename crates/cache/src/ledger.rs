@@ -38,7 +38,7 @@ pub use self::limit::{Bound, KEEP_FREE_PERCENT, Limit};
 pub use self::place::Place;
 
 pub(crate) use self::charge::pages;
-pub(crate) use self::held::is_held;
+pub(crate) use self::held::{is_held, mark, unmark};
 pub(crate) use self::measure::pair_charge;
 
 use self::book::Book;

@@ -34,11 +34,21 @@ pub(crate) fn patiently(mut attempt: impl FnMut() -> io::Result<bool>) -> io::Re
 
 /// Takes the write lock on `range`, all or nothing; false when somebody else holds a part of it.
 pub(crate) fn try_lock(file: impl AsFd, range: Range<u64>) -> io::Result<bool> {
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&record(libc::F_WRLCK, range))) {
+    try_record(file, libc::F_WRLCK, range)
+}
+
+fn try_record(file: impl AsFd, kind: i32, range: Range<u64>) -> io::Result<bool> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&record(kind, range))) {
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Takes a read lock on `range`, beside those of others; false when somebody has the write lock
+/// on a part of it.
+pub(crate) fn try_share(file: impl AsFd, range: Range<u64>) -> io::Result<bool> {
+    try_record(file, libc::F_RDLCK, range)
 }
 
 /// Takes the write lock on `range` and waits for it.

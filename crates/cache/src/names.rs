@@ -87,7 +87,7 @@ impl Names {
         // A directory takes its place too, and the first one that of the one above.
         let directories = if new { 2 * UNIT } else { 0 };
         let needed = (bytes.len() as u64).div_ceil(UNIT) * UNIT + directories;
-        if !disk.space.reserve(needed) {
+        if !disk.reserve(needed) {
             return Ok(());
         }
         let written = put(disk, &shard, &place.to_string(), bytes);

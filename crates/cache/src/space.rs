@@ -7,6 +7,7 @@ use std::sync::Arc;
 use object::Time;
 
 use crate::directory::Directory;
+use crate::disk::Disk;
 use crate::identity::Identity;
 
 /// Keeps something counted for as long as it is not dropped.
@@ -16,8 +17,9 @@ pub type Counted = Box<dyn Send + Sync>;
 /// all calls are disk IO, and what they are told is in whole 4 KiB.
 pub trait Space: Send + Sync {
     /// Sets `bytes` bytes of the disk aside, evicting objects to make room for them; false when
-    /// there is none.
-    fn reserve(&self, bytes: u64) -> bool;
+    /// there is none. After objects were evicted `evicted` is called, to close what this process
+    /// has open of them: until then their space does not come free.
+    fn reserve(&self, bytes: u64, evicted: &dyn Fn()) -> bool;
 
     /// Of `reserved` bytes that were set aside, `used` were written to an object in this shard;
     /// the rest is free again. `used` is never more than `reserved`.
@@ -59,10 +61,11 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// Sets `bytes` bytes of `space` aside, if there is room for them.
-    pub(crate) fn new(space: &Arc<dyn Space>, identity: &Identity, bytes: u64) -> Option<Self> {
-        let (space, shard) = (space.clone(), identity.shard());
-        space.reserve(bytes).then_some(Self { space, shard, bytes })
+    /// Sets `bytes` bytes of `disk` aside, if there is room for them.
+    pub(crate) fn new(disk: &Disk, identity: &Identity, bytes: u64) -> Option<Self> {
+        // Made only when it was granted: dropping one gives its bytes back.
+        let granted = || Self { space: disk.space.clone(), shard: identity.shard(), bytes };
+        disk.reserve(bytes).then(granted)
     }
 
     /// `used` bytes of it were written.
@@ -92,7 +95,7 @@ impl Unlimited {
 }
 
 impl Space for Unlimited {
-    fn reserve(&self, _bytes: u64) -> bool {
+    fn reserve(&self, _bytes: u64, _evicted: &dyn Fn()) -> bool {
         true
     }
 
@@ -113,4 +116,54 @@ impl Space for Unlimited {
     }
 
     fn tend(&self, _now: Time) {}
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::disk::{Disk, Opening};
+
+    /// A disk with no room, where nothing may be given back or counted as written.
+    struct Full;
+
+    impl Space for Full {
+        fn reserve(&self, _: u64, _: &dyn Fn()) -> bool {
+            false
+        }
+
+        fn settle(&self, _: u8, _: u64, _: u64) {
+            panic!("nothing was reserved");
+        }
+
+        fn settle_elsewhere(&self, _: u64, _: u64) {
+            panic!("nothing was reserved");
+        }
+
+        fn free_elsewhere(&self, unlink: &mut dyn FnMut() -> u64) {
+            unlink();
+        }
+
+        fn unlink(&self, _: &Identity) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn hold(&self, _: Arc<File>) -> io::Result<Counted> {
+            Ok(Box::new(()))
+        }
+
+        fn tend(&self, _: Time) {}
+    }
+
+    pub(crate) fn full_disk(dir: &std::path::Path) -> Arc<Disk> {
+        let spacious: Spacious = Box::new(|_, _| Ok(Arc::new(Full)));
+        let opening = Opening { dir: dir.to_owned(), boot: "boot".into(), spacious };
+        opening.open(&Arc::default()).unwrap()
+    }
+
+    #[test]
+    fn what_was_refused_is_not_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity::parse(&"0".repeat(64)).unwrap();
+        assert!(Reservation::new(&full_disk(dir.path()), &identity, 4096).is_none());
+    }
 }

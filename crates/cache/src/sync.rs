@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cache::Cache;
 use crate::disk::Disk;
+use crate::ledger::{mark, unmark};
 use crate::object::Object;
 use crate::seal::seal;
 use crate::table::lock;
@@ -48,6 +49,9 @@ impl Syncer {
         let mut written = lock(&self.written);
         // Beyond the bound it is sealed when somebody asks for its file.
         if written.len() < WAITING && !object.unsynced.swap(true, Ordering::AcqRel) {
+            // Its file is open until it is on the disk: evicting it would free nothing. Where it
+            // cannot be marked, too much is evicted.
+            let _ = mark(&object.files.data);
             written.push(object.clone());
         }
         if object.wrote_all() || written.len() == WAITING {
@@ -84,17 +88,21 @@ pub(crate) fn sync(cache: &Arc<Cache>) {
     let many = written.len() >= MANY;
     // What is written from now on has to be brought to the disk again.
     written.iter().for_each(|object| object.unsynced.store(false, Ordering::Release));
-    let disk = cache.current();
-    if let Err(error) = durable(&disk, &written, many) {
+    if let Err(error) = settle(cache, &written, many) {
         cache.writing.failed(&error, Instant::now());
-        return;
     }
-    for object in &written {
+    let done = written.iter().filter(|object| !object.unsynced.load(Ordering::Acquire));
+    done.for_each(|object| drop(unmark(&object.files.data)));
+}
+
+/// Brings objects to the disk, and seals what is complete.
+fn settle(cache: &Arc<Cache>, written: &[Arc<Object>], many: bool) -> io::Result<()> {
+    let disk = cache.current();
+    durable(&disk, written, many)?;
+    for object in written {
         seal(cache, object, !many);
     }
-    if many && let Err(error) = syncfs(disk.directory.as_fd()) {
-        cache.writing.failed(&error, Instant::now());
-    }
+    if many { Ok(syncfs(disk.directory.as_fd())?) } else { Ok(()) }
 }
 
 fn durable(disk: &Disk, written: &[Arc<Object>], many: bool) -> io::Result<()> {

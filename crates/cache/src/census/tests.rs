@@ -44,7 +44,7 @@ impl Scene {
             files.map.record(number, crc(&[&bytes])).unwrap();
             charge += len.next_multiple_of(4096);
         }
-        assert!(self.room.reserve(charge));
+        assert!(self.room.reserve(charge, &|| {}));
         self.room.settle(header.identity.shard(), charge, charge);
         files
     }

@@ -63,7 +63,7 @@ fn fill(room: &Room, key: &str, size: u64) -> Option<Files> {
     let header = header(key, size);
     let shard = header.identity.shard();
     let first = overhead(size);
-    if !room.reserve(first) {
+    if !room.reserve(first, &|| {}) {
         return None;
     }
     let made = room.directory.make_object(&header, &Mark::default()).unwrap();
@@ -71,7 +71,7 @@ fn fill(room: &Room, key: &str, size: u64) -> Option<Files> {
     room.settle(shard, first, first);
     for number in 0..header.blocks() {
         let len = BLOCK.min(size - number * BLOCK);
-        if !room.reserve(len) {
+        if !room.reserve(len, &|| {}) {
             return None;
         }
         fallocate(&files.data, FallocateFlags::empty(), number * BLOCK, len).unwrap();
@@ -171,12 +171,12 @@ fn when_everything_is_in_use_nothing_is_taken_in_until_something_is_free() {
     let room = scene.room();
     let one = fill(&room, "one", 24 * MIB).unwrap();
     assert!(one.map.try_claim(0..24).unwrap());
-    assert!(!room.reserve(16 * MIB));
+    assert!(!room.reserve(16 * MIB, &|| {}));
     assert!(is_there(&room, "one", 24 * MIB));
     one.map.unclaim(0..24).unwrap();
-    assert!(!room.reserve(16 * MIB), "for a moment nobody looks again");
+    assert!(!room.reserve(16 * MIB, &|| {}), "for a moment nobody looks again");
     scene.clock.advance(VAIN_PAUSE);
-    assert!(room.reserve(16 * MIB));
+    assert!(room.reserve(16 * MIB, &|| {}));
     assert!(!is_there(&room, "one", 24 * MIB));
 }
 
@@ -185,7 +185,7 @@ fn what_can_never_fit_evicts_nobody() {
     let scene = Scene::new(32 * MIB);
     let room = scene.room();
     fill(&room, "one", 8 * MIB).unwrap();
-    assert!(!room.reserve(33 * MIB));
+    assert!(!room.reserve(33 * MIB, &|| {}));
     assert!(is_there(&room, "one", 8 * MIB));
 }
 

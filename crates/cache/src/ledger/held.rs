@@ -3,43 +3,38 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
 
 use super::Ledger;
 use super::charge::pages;
 use crate::lock;
 
-/// Who holds a data file open for the kernel says so by a shared lock on this byte of it.
-const HELD_LOCK: u64 = 1 << 40;
+/// Who holds a data file open says so by a shared lock on this byte of it.
+const MARK: Range<u64> = 1 << 40..(1 << 40) + 1;
 
-/// Marks `data` as open for as long as its file description is, which the kernel keeps while it
-/// passes reads through to it.
+/// Marks `data` as open until [`unmark`], and no longer than its file description is, which the
+/// kernel keeps while it passes reads through to it.
 ///
 /// # Errors
 /// What fcntl said.
-pub(super) fn mark(data: &File) -> io::Result<()> {
-    let record = libc::flock {
-        l_type: i16::try_from(libc::F_RDLCK).unwrap_or_default(),
-        l_whence: i16::try_from(libc::SEEK_SET).unwrap_or_default(),
-        l_start: i64::try_from(HELD_LOCK).unwrap_or(i64::MAX),
-        l_len: 1,
-        l_pid: 0,
-    };
-    match fcntl(data, FcntlArg::F_OFD_SETLK(&record)) {
-        Ok(_) | Err(Errno::EAGAIN | Errno::EACCES) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
+pub(crate) fn mark(data: &File) -> io::Result<()> {
+    lock::try_share(data, MARK).map(drop)
 }
 
-/// Whether any process holds the data file open for the kernel: evicting it frees nothing yet.
+/// Takes the mark of this file description back.
+///
+/// # Errors
+/// What fcntl said.
+pub(crate) fn unmark(data: &File) -> io::Result<()> {
+    lock::unlock(data, MARK)
+}
+
+/// Whether any process holds the data file open: evicting it frees nothing yet.
 pub(crate) fn is_held(data: impl AsFd) -> bool {
-    matches!(lock::held(data, HELD_LOCK..HELD_LOCK + 1), Ok(Some(_)))
+    matches!(lock::held(data, MARK), Ok(Some(_)))
 }
 
 /// A data file that is held open. Its space counts against the limit until this is dropped, even

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::disk::Opening;
-use crate::space::{Counted, Space, Unlimited};
+use crate::space::Unlimited;
+use crate::space::tests::full_disk;
 
 fn scope() -> Scope {
     Scope { endpoint: "http://e".into(), bucket: "b".into() }
@@ -33,7 +34,7 @@ fn shows(keys: &[&str], fetched: u64) -> Listing {
 
 fn disk(dir: &Path) -> Arc<Disk> {
     let spacious = Unlimited::spacious();
-    Opening { dir: dir.to_owned(), boot: "boot".into(), spacious }.open().unwrap()
+    Opening { dir: dir.to_owned(), boot: "boot".into(), spacious }.open(&Arc::default()).unwrap()
 }
 
 fn pages(dir: &Path) -> Vec<std::path::PathBuf> {
@@ -120,44 +121,10 @@ fn a_shard_stays_below_its_share_and_the_youngest_pages_stay() {
     assert!(recall(&disk, "27999", 0, 1 << 40).is_some());
 }
 
-/// A disk with no room, where nothing may be counted as written.
-struct Full;
-
-impl Space for Full {
-    fn reserve(&self, _: u64) -> bool {
-        false
-    }
-
-    fn settle(&self, _: u8, _: u64, _: u64) {}
-
-    fn settle_elsewhere(&self, _: u64, _: u64) {
-        panic!("nothing was reserved");
-    }
-
-    fn free_elsewhere(&self, unlink: &mut dyn FnMut() -> u64) {
-        unlink();
-    }
-
-    fn unlink(&self, _: &crate::Identity) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn hold(&self, _: Arc<File>) -> io::Result<Counted> {
-        Ok(Box::new(()))
-    }
-
-    fn tend(&self, _: Time) {}
-}
-
 #[test]
 fn a_full_disk_only_means_that_nothing_is_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let opening = Opening {
-        dir: dir.path().to_owned(),
-        boot: "boot".into(),
-        spacious: Box::new(|_, _| Ok(Arc::new(Full))),
-    };
-    let disk = opening.open().unwrap();
+    let disk = full_disk(dir.path());
     Names::default().remember(&disk, &scope(), &asked("p"), &shows(&["a"], 100));
     assert_eq!(recall(&disk, "p", 0, 200), None);
     assert!(pages(dir.path()).is_empty());

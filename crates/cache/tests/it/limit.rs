@@ -114,7 +114,7 @@ fn a_process_that_fills() {
     for version in versions() {
         let header = Header::new(&scope(), &version);
         let charge = footprint(version.size);
-        if !room.reserve(charge) {
+        if !room.reserve(charge, &|| {}) {
             continue;
         }
         let Opened::Found(files) = directory.make_object(&header, &Mark::default()).unwrap() else {

@@ -36,7 +36,9 @@ pub(crate) fn cached(bucket: &Bucket<'_>, cache: &Path, words: &[&str]) -> Mount
 #[track_caller]
 pub(crate) fn unmounted(mut mount: Mount) -> String {
     mount.leave_to_the_test();
-    run(&mut program(&["umount"], mount.directory())).ok();
+    // Between fork and exec, the children of other tests have what this process has open.
+    let gone = || run(&mut program(&["umount"], mount.directory())).code == Some(0);
+    until("nobody is in the mount", SOON, gone);
     mount.start().assert_nothing_is_left();
     mount.start().log()
 }
