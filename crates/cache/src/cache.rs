@@ -16,7 +16,7 @@ use crate::backing::Backings;
 use crate::cached::Cached;
 use crate::directory::{DirectoryError, Opened, Warning};
 use crate::disk::{Disk, Opening};
-use crate::filling::{Filling, WRITERS};
+use crate::filling::{AHEAD, Filling, WRITERS};
 use crate::health::Road;
 use crate::identity::Scope;
 use crate::ledger::overhead;
@@ -56,6 +56,8 @@ pub struct Cache {
     pub(crate) writing: Road,
     /// Who may write to the disk now.
     pub(crate) writers: Semaphore,
+    /// How far readers may be ahead of the disk, in blocks.
+    pub(crate) ahead: Arc<Semaphore>,
     pub(crate) clock: Clock,
     opening: Opening,
     disk: Mutex<Arc<Disk>>,
@@ -93,6 +95,7 @@ impl Cache {
             reading: Road::new("used"),
             writing: Road::new("written to"),
             writers: Semaphore::new(WRITERS),
+            ahead: Arc::new(Semaphore::new(AHEAD)),
             clock,
             opening,
             warnings: disk.directory.warnings().to_vec(),

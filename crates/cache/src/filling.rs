@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use object::{BLOCK, CHUNK, Chunk, ErrorKind, Flight, Lease, Source, Span};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::cache::Cache;
@@ -21,6 +21,9 @@ use crate::space::Reservation;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many blocks are written at the same time.
 pub(crate) const WRITERS: usize = 4;
+/// How many blocks readers may have that the disk has not, all readers together: more would only
+/// fill the memory, and then be given up.
+pub(crate) const AHEAD: usize = 8;
 
 /// Blocks of one object that are on their way.
 pub(crate) struct Filling {
@@ -39,6 +42,10 @@ struct Progress {
     /// let go of.
     taken: u64,
     released: u64,
+    /// One permit for each block that the first reader has and the disk has not, and the number
+    /// of the chunk behind the last of these blocks.
+    ahead: Option<OwnedSemaphorePermit>,
+    ahead_to: u64,
 }
 
 impl Filling {
@@ -50,6 +57,8 @@ impl Filling {
             lost: BTreeSet::new(),
             taken: first,
             released: first,
+            ahead: None,
+            ahead_to: first,
         };
         let (ended, _) = watch::channel(false);
         Arc::new(Self { blocks, flight, progress: Mutex::new(progress), ended })
@@ -64,10 +73,25 @@ impl Filling {
             && self.flight.outcome().is_none_or(|outcome| outcome.is_ok())
     }
 
-    /// The first reader has all chunks before this one.
-    pub(crate) fn taken(&self, chunk: u64) {
+    /// The first reader has all chunks before this one. Returns when it may have the next: soon,
+    /// unless the disk is too far behind. A disk that hangs holds nobody up for long, and a block
+    /// that the network has not brought does not count: a slow fetch must not hold up others.
+    pub(crate) async fn taken(&self, chunk: u64, ahead: &Arc<Semaphore>) {
+        {
+            let mut progress = self.lock();
+            progress.taken = progress.taken.max(chunk);
+            self.release(&mut progress);
+        }
+        if !chunk.is_multiple_of(BLOCK / CHUNK) {
+            return;
+        }
+        let Ok(Ok(permit)) = timeout(PATIENCE, ahead.clone().acquire_owned()).await else { return };
         let mut progress = self.lock();
-        progress.taken = progress.taken.max(chunk);
+        match &mut progress.ahead {
+            Some(held) => held.merge(permit),
+            none => *none = Some(permit),
+        }
+        progress.ahead_to = chunk;
         self.release(&mut progress);
     }
 
@@ -110,11 +134,16 @@ impl Filling {
     }
 
     fn release(&self, progress: &mut Progress) {
-        let end = (progress.current * (BLOCK / CHUNK)).min(progress.taken);
-        let end = end.min(self.flight.span().chunks().end);
+        let written = progress.current * (BLOCK / CHUNK);
+        let end = written.min(progress.taken).min(self.flight.span().chunks().end);
         while progress.released < end {
             self.flight.release(progress.released);
             progress.released += 1;
+        }
+        if let Some(held) = &mut progress.ahead {
+            let ahead = progress.ahead_to.saturating_sub(written) / (BLOCK / CHUNK);
+            let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
+            drop(held.split(held.num_permits().saturating_sub(ahead)));
         }
     }
 
@@ -186,7 +215,8 @@ async fn fill(
 /// more will come.
 async fn collect(filling: &Filling, number: u64) -> Option<Option<Vec<Chunk>>> {
     let mut chunks = Vec::new();
-    for chunk in chunks_of(number, filling.flight.span()) {
+    // They land in order: who has waited for the last one need not wait for the others.
+    for chunk in chunks_of(number, filling.flight.span()).rev() {
         match filling.flight.landed(chunk).await {
             Ok(chunk) => chunks.push(chunk),
             // Let go of, but the flight goes on.
@@ -199,6 +229,7 @@ async fn collect(filling: &Filling, number: u64) -> Option<Option<Vec<Chunk>>> {
             Err(_) => return None,
         }
     }
+    chunks.reverse();
     Some(Some(chunks))
 }
 
@@ -208,14 +239,15 @@ enum Kept {
 }
 
 async fn keep(cache: &Arc<Cache>, object: &Arc<Object>, number: u64, chunks: Vec<Chunk>) -> Kept {
-    let Ok(Ok(_writer)) = timeout(PATIENCE, cache.writers.acquire()).await else {
+    let turn = async { (object.writing.lock().await, cache.writers.acquire().await) };
+    let Ok((_alone, Ok(_writer))) = timeout(PATIENCE, turn).await else {
         cache.writing.failed(&"the disk does not keep up", Instant::now());
         return Kept::No;
     };
-    let object = object.clone();
+    let writing = object.clone();
     let written = cache.blocking(move |_| {
-        let crc32c = write_block(&object.files.data, number, &chunks)?;
-        object.record(number, crc32c)
+        let crc32c = write_block(&writing.files.data, number, &chunks)?;
+        writing.record(number, crc32c)
     });
     match written.await {
         Some(Ok(())) => {
@@ -236,3 +268,6 @@ fn chunks_of(number: u64, span: Span) -> Range<u64> {
     let per_block = BLOCK / CHUNK;
     (number * per_block).max(chunks.start)..((number + 1) * per_block).min(chunks.end)
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,9 @@ pub(crate) struct Object {
     judging: AtomicBool,
     /// Held by the one who looks whether it can be sealed.
     pub(crate) sealing: Mutex<()>,
+    /// Held by the one who writes a block. The kernel lets only one write to a file, and lets the
+    /// others spin.
+    pub(crate) writing: tokio::sync::Mutex<()>,
     state: Mutex<State>,
     touched: Mutex<Option<Instant>>,
 }
@@ -101,6 +104,7 @@ impl Object {
             unsynced: AtomicBool::new(false),
             judging: AtomicBool::new(false),
             sealing: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
             state: Mutex::default(),
             touched: Mutex::default(),
         }

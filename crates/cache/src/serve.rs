@@ -259,7 +259,10 @@ impl Serving {
             match origin {
                 Origin::Joined => {}
                 Origin::Alone => flight.release(number),
-                Origin::Owned(owner) => owner.0.taken(number + 1),
+                Origin::Owned(owner) => tokio::select! {
+                    () = owner.0.taken(number + 1, &self.cache.ahead) => {}
+                    () = self.pilot.abandoned() => return Err(Abandoned),
+                },
             }
         }
         Ok(Ok(()))
