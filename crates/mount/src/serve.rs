@@ -26,7 +26,8 @@ const OVERHEAD: u64 = 40 << 20;
 /// The most bytes fetched ahead of one stream. More does not make one stream faster: measured,
 /// see `docs/benchmarks.md`.
 const WINDOW: u64 = 48 << 20;
-/// An object up to this size that is opened at its end first is fetched whole.
+/// An object up to this size that is opened at its end first is fetched whole: into the cache, or
+/// into memory, and then no more than a quarter of it.
 const WHOLE: u64 = 256 << 20;
 /// Names remembered at most; each takes up to 300 bytes.
 const NAMES: usize = 1_000_000;
@@ -191,7 +192,7 @@ fn view(config: &Config, clock: &Clock) -> fs::Config {
         limits: fs::reader::Limits {
             part: part(config),
             window: WINDOW.min(memory / 2),
-            whole: WHOLE.min(memory / 4),
+            whole: if config.cache.is_some() { WHOLE } else { WHOLE.min(memory / 4) },
             deadline: config.limits.read_deadline,
         },
     }
