@@ -4,6 +4,7 @@
 //! network once. Each chunk stays in memory until it is on the disk and its first reader has it.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,8 @@ use crate::space::Reservation;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many blocks are written at the same time.
 pub(crate) const WRITERS: usize = 4;
+/// How many landed blocks one writer writes before others have their turn.
+const AT_ONCE: u64 = 4;
 /// How many blocks readers may have that the disk has not, all readers together: more would only
 /// fill the memory, and then be given up.
 pub(crate) const AHEAD: usize = 8;
@@ -179,25 +182,20 @@ async fn fill(
     filling: Arc<Filling>,
     mut room: Reservation,
 ) {
-    for number in filling.blocks.clone() {
-        let Some(chunks) = collect(&filling, number).await else { break };
-        match chunks {
-            Some(chunks) => {
-                let len: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-                match keep(&cache, &object, number, chunks).await {
-                    Kept::Yes => {
-                        room.settle(len);
-                        cache.stats.filled_bytes.add(len);
-                    }
-                    Kept::No => {
-                        cache.stats.skipped_blocks.add(filling.blocks.end - number);
-                        break;
-                    }
-                }
-            }
-            None => cache.stats.skipped_blocks.add(1),
+    let mut next = filling.blocks.start;
+    while next < filling.blocks.end {
+        let Some(here) = arrive(&filling, next).await else { break };
+        let kept =
+            if here { keep(&cache, &object, &filling, next, &mut room).await } else { Some(0) };
+        let Some(kept) = kept else {
+            cache.stats.skipped_blocks.add(filling.blocks.end - next);
+            break;
+        };
+        if kept == 0 {
+            cache.stats.skipped_blocks.add(1);
         }
-        filling.reach(number + 1);
+        next += kept.max(1);
+        filling.reach(next);
     }
     filling.reach(filling.blocks.end);
     drop(room);
@@ -211,54 +209,67 @@ async fn fill(
     ended.await;
 }
 
-/// The chunks of a block once all have landed; no chunks when some were given up, nothing when no
+/// Waits until all of a block has landed; false when some of it was given up, nothing when no
 /// more will come.
-async fn collect(filling: &Filling, number: u64) -> Option<Option<Vec<Chunk>>> {
-    let mut chunks = Vec::new();
+async fn arrive(filling: &Filling, number: u64) -> Option<bool> {
     // They land in order: who has waited for the last one need not wait for the others.
     for chunk in chunks_of(number, filling.flight.span()).rev() {
         match filling.flight.landed(chunk).await {
-            Ok(chunk) => chunks.push(chunk),
+            Ok(_) => {}
             // Let go of, but the flight goes on.
             Err(error)
                 if error.kind() == ErrorKind::Abandoned
                     && filling.flight.outcome().is_none_or(|outcome| outcome.is_ok()) =>
             {
-                return Some(None);
+                return Some(false);
             }
             Err(_) => return None,
         }
     }
-    chunks.reverse();
-    Some(Some(chunks))
+    Some(true)
 }
 
-enum Kept {
-    Yes,
-    No,
-}
-
-async fn keep(cache: &Arc<Cache>, object: &Arc<Object>, number: u64, chunks: Vec<Chunk>) -> Kept {
+/// Writes the blocks from `first` on that have landed, some at once when it is its turn, and says
+/// how many; nothing when the disk failed.
+async fn keep(
+    cache: &Arc<Cache>,
+    object: &Arc<Object>,
+    filling: &Filling,
+    first: u64,
+    room: &mut Reservation,
+) -> Option<u64> {
     let turn = async { (object.writing.lock().await, cache.writers.acquire().await) };
     let Ok((_alone, Ok(_writer))) = timeout(PATIENCE, turn).await else {
         cache.writing.failed(&"the disk does not keep up", Instant::now());
-        return Kept::No;
+        return None;
     };
+    let landed = |number| {
+        let chunk = |chunk| filling.flight.chunk(chunk);
+        chunks_of(number, filling.flight.span()).map(chunk).collect::<Option<Vec<Chunk>>>()
+    };
+    let end = filling.blocks.end.min(first + AT_ONCE);
+    let blocks: Vec<_> = (first..end).map_while(landed).collect();
+    let (count, len) = (blocks.len() as u64, blocks.iter().flatten().map(|c| c.len() as u64).sum());
+    // However much of it gets there: not less may be counted than is written.
+    room.settle(len);
     let writing = object.clone();
-    let written = cache.blocking(move |_| {
-        let crc32c = write_block(&writing.files.data, number, &chunks)?;
-        writing.record(number, crc32c)
+    let written = cache.blocking(move |cache| {
+        for (number, chunks) in (first..).zip(&blocks) {
+            let crc32c = write_block(&writing.files.data, number, chunks)?;
+            writing.record(number, crc32c)?;
+            cache.stats.filled_bytes.add(writing.span(number..number + 1).len());
+        }
+        Ok::<_, io::Error>(())
     });
-    match written.await {
-        Some(Ok(())) => {
+    match written.await? {
+        Ok(()) => {
             cache.writing.worked();
-            Kept::Yes
+            Some(count)
         }
-        Some(Err(error)) => {
+        Err(error) => {
             cache.writing.failed(&error, Instant::now());
-            Kept::No
+            None
         }
-        None => Kept::No,
     }
 }
 

@@ -26,6 +26,8 @@ const OVERHEAD: u64 = 40 << 20;
 /// The most bytes fetched ahead of one stream. More does not make one stream faster: measured,
 /// see `docs/benchmarks.md`.
 const WINDOW: u64 = 48 << 20;
+/// With a cache so much less, since as much waits for the disk.
+const UNWRITTEN: u64 = 8 << 20;
 /// An object up to this size that is opened at its end first is fetched whole: into the cache, or
 /// into memory, and then no more than a quarter of it.
 const WHOLE: u64 = 256 << 20;
@@ -178,6 +180,10 @@ fn store_config(config: &Config) -> s3::Config {
 fn view(config: &Config, clock: &Clock) -> fs::Config {
     let view = &config.view;
     let memory = memory(config);
+    let (window, whole) = match config.cache {
+        Some(_) => (WINDOW - UNWRITTEN, WHOLE),
+        None => (WINDOW, WHOLE.min(memory / 4)),
+    };
     fs::Config {
         prefix: config.source.prefix.clone(),
         read_only: view.read_only,
@@ -191,8 +197,8 @@ fn view(config: &Config, clock: &Clock) -> fs::Config {
         names_max: NAMES,
         limits: fs::reader::Limits {
             part: part(config),
-            window: WINDOW.min(memory / 2),
-            whole: if config.cache.is_some() { WHOLE } else { WHOLE.min(memory / 4) },
+            window: window.min(memory / 2),
+            whole,
             deadline: config.limits.read_deadline,
         },
     }
