@@ -34,6 +34,13 @@ lint: setup ## Formatting and lints
 .PHONY: test
 test: lint ## Lints, then all tests (needs root and /dev/fuse)
 	$(CARGO) test --release --locked --workspace
+	$(MAKE) test-masked
+
+# What is skipped is about passthrough itself; without it there is a test of the same for that.
+.PHONY: test-masked
+test-masked: setup ## The mount's tests as if the kernel had none of its newer features
+	MASK_KERNEL_FEATURES=passthrough,resend,readdirplus,large-requests $(IT) \
+		--skip complete_objects_are_read_mapped_sent_and_run_without_the_daemon
 
 .PHONY: test-stores
 test-stores: setup ## The third S3 server: builds MinIO with Go, takes minutes

@@ -29,9 +29,23 @@ pub(crate) fn seaweedfs() -> &'static Server {
     SEAWEEDFS.get_or_init(Server::seaweedfs)
 }
 
+/// The features that are masked in every mount: `make test-masked` names some.
+fn masked() -> Option<String> {
+    std::env::var("MASK_KERNEL_FEATURES").ok()
+}
+
+/// Whether complete objects are passed through.
+pub(crate) fn passes_through() -> bool {
+    !masked().is_some_and(|masked| masked.contains("passthrough"))
+}
+
 /// A mount of `server` by the command under test, not started yet.
 pub(crate) fn start(server: &Server) -> Start {
-    Start::new(env!("CARGO_BIN_EXE_mount-s3"), server)
+    let start = Start::new(env!("CARGO_BIN_EXE_mount-s3"), server);
+    match masked() {
+        Some(masked) => start.words(&["--mask-kernel-features", &masked]),
+        None => start,
+    }
 }
 
 /// A read-only mount of `bucket` with these words more.

@@ -16,7 +16,7 @@ use testkit::reader::Means;
 use testkit::{Bucket, Mount, Ran, Server, Signal, kill, run, run_within, until};
 
 use crate::cache::{cached, gets};
-use crate::harness::{MIB, busy, counted, quiet, target};
+use crate::harness::{MIB, busy, counted, passes_through, quiet, target};
 
 /// Five JARs, 670 million bytes: 82 parts of 8 MiB.
 const JARS: [u64; 5] = [10_000_000, 40_000_000, 90_000_000, 180_000_000, 350_000_000];
@@ -89,9 +89,12 @@ fn five_jars_cost_their_parts_once_and_are_then_read_for_nothing() {
     }
     assert_eq!(gets(&server), (0, 0));
     let savings = &status(&mount)["savings"];
-    // Every file was on the disk and sealed when the command returned.
-    assert_eq!(savings["opens"]["passed_through"], 5, "{savings}");
-    assert_eq!((&savings["opens"]["reads"], &savings["s3"]["gets"]), (&0.into(), &PARTS.into()));
+    assert_eq!(savings["s3"]["gets"], PARTS, "{savings}");
+    if passes_through() {
+        // Every file was on the disk and sealed when the command returned.
+        assert_eq!(savings["opens"]["passed_through"], 5, "{savings}");
+        assert_eq!(savings["opens"]["reads"], 0, "{savings}");
+    }
 }
 
 #[test]
