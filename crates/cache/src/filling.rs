@@ -53,7 +53,7 @@ struct Progress {
 
 impl Filling {
     /// `flight` brings all of `blocks`.
-    fn new(blocks: Range<u64>, flight: Arc<Flight>) -> Arc<Self> {
+    pub(crate) fn new(blocks: Range<u64>, flight: Arc<Flight>) -> Arc<Self> {
         let first = flight.span().start / CHUNK;
         let progress = Progress {
             current: blocks.start,

@@ -20,7 +20,7 @@ use crate::map::MapError;
 use crate::map::codec::{Mark, Record, Seal};
 use crate::seal::seal_of;
 use blocks::Blocks;
-pub(crate) use bytes::{BlockRead, checksum, write_block};
+pub(crate) use bytes::{BlockRead, is_intact, write_block};
 
 /// How long a process that made no progress is passed by without waiting for it again.
 const STUCK_FOR: Duration = Duration::from_secs(10);
@@ -62,6 +62,8 @@ struct State {
     after: Option<Seal>,
     fillings: Vec<Arc<Filling>>,
     stuck: Vec<(Range<u64>, Instant)>,
+    /// This process has all claims, and nobody in it may fill.
+    all_claimed: bool,
 }
 
 /// What to do about the block that a reader needs next.
@@ -83,6 +85,17 @@ pub(crate) enum Step {
     Broken,
     /// The object's files have lost their names.
     Gone,
+}
+
+/// What became of a block whose bytes are bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// It is fetched again, or was.
+    Absent,
+    /// Another process is at it.
+    Elsewhere,
+    /// The object is no longer what it must be and has to be dropped.
+    Broken,
 }
 
 /// Who may fetch blocks.
@@ -160,6 +173,9 @@ impl Object {
         }
         let wanted = wanted.start..state.absent_until(wanted);
         let Some(begin) = begin else { return Ok(Step::Absent(wanted.end)) };
+        if state.all_claimed {
+            return Ok(Step::Elsewhere(wanted));
+        }
         let claimed = match self.claim(&state, wanted, now)? {
             Claim::Ours(claimed) => claimed,
             Claim::Not(step) => return Ok(step),
@@ -237,21 +253,43 @@ impl Object {
         self.wrote_all() && self.lock().after.as_ref() == Some(data)
     }
 
-    /// Takes back that a block is present, where a power cut took its bytes away: only in an
-    /// object whose blocks were not all written since, and only if nobody else is at it.
-    pub(crate) fn lose(&self, number: u64) -> Result<bool, MapError> {
+    /// Takes back that a block is present, of which bad bytes were read, where a power cut took
+    /// its bytes away: only in an object whose blocks were not all written since, and only if
+    /// nobody else is at it.
+    pub(crate) fn lose(&self, number: u64) -> Result<Loss, MapError> {
         let mut state = self.lock();
+        state.present.remove(number);
+        let block = number..number + 1;
+        // Our own claims do not stand in our way, and must not be given back here.
+        if state.fillings.iter().any(|filling| filling.blocks.contains(&number)) {
+            return Ok(Loss::Absent);
+        }
+        if state.all_claimed {
+            return self.lose_claimed(number);
+        }
+        if !self.files.map.try_claim(block.clone())? {
+            return Ok(Loss::Elsewhere);
+        }
+        let lost = self.lose_claimed(number);
+        self.files.map.unclaim(block)?;
+        lost
+    }
+
+    /// The same of a block that is claimed. Since its bytes were read, it may have been fetched
+    /// again, and the object even sealed.
+    fn lose_claimed(&self, number: u64) -> Result<Loss, MapError> {
+        let block = number..number + 1;
+        let record = self.files.map.records(block.clone())?.first().copied();
+        let Some(Record::Present(recorded)) = record else { return Ok(Loss::Absent) };
+        if is_intact(&self.files.data, self.span(block), recorded)? {
+            return Ok(Loss::Absent);
+        }
         let mark = self.files.map.mark()?;
         if mark.seal.is_some() || mark.epoch == self.disk.epoch.number() {
-            return Ok(false);
+            return Ok(Loss::Broken);
         }
-        state.present.remove(number);
-        // It may be ours already, or somebody else is about to do the same.
-        if self.files.map.try_claim(number..number + 1)? {
-            self.files.map.erase(number)?;
-            self.files.map.unclaim(number..number + 1)?;
-        }
-        Ok(true)
+        self.files.map.erase(number)?;
+        Ok(Loss::Absent)
     }
 
     /// How many of `blocks` are recorded as present.
@@ -289,13 +327,16 @@ impl Object {
     /// Takes all claims at once: nobody writes to the object while they are held. False when
     /// somebody may.
     pub(crate) fn claim_all(&self) -> io::Result<bool> {
-        let state = self.lock();
-        Ok(state.fillings.is_empty() && self.files.map.try_claim(0..self.blocks().max(1))?)
+        let mut state = self.lock();
+        state.all_claimed =
+            state.fillings.is_empty() && self.files.map.try_claim(0..self.blocks().max(1))?;
+        Ok(state.all_claimed)
     }
 
     /// Gives all claims back.
     pub(crate) fn unclaim_all(&self) -> io::Result<()> {
-        let _state = self.lock();
+        let mut state = self.lock();
+        state.all_claimed = false;
         self.files.map.unclaim(0..self.blocks().max(1))
     }
 
@@ -375,3 +416,6 @@ impl State {
             .any(|(range, since)| overlaps(range) && now.duration_since(*since) < STUCK_FOR)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::cache::{Broken, Cache};
 use crate::map::MapError;
 use crate::map::codec::{Damage, Seal};
-use crate::object::{Object, checksum};
+use crate::object::{Loss, Object, is_intact};
 use crate::table::lock;
 
 /// What was found out about an object.
@@ -136,14 +136,11 @@ fn judge(cache: &Cache, object: &Object, durable: bool) -> Result<Judgement, Map
 
 /// The numbers of the blocks that are not what was recorded.
 fn wrong_blocks(object: &Object, sums: &[u32]) -> io::Result<Vec<u64>> {
-    let (mut wrong, mut scratch) = (Vec::new(), Vec::new());
+    let mut wrong = Vec::new();
     for (number, recorded) in (0..).zip(sums) {
         let block = object.span(number..number + 1);
-        match checksum(&object.files.data, block, &mut scratch) {
-            Ok(found) if found == *recorded => {}
-            Ok(_) => wrong.push(number),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => wrong.push(number),
-            Err(error) => return Err(error),
+        if !is_intact(&object.files.data, block, *recorded)? {
+            wrong.push(number);
         }
     }
     Ok(wrong)
@@ -152,7 +149,7 @@ fn wrong_blocks(object: &Object, sums: &[u32]) -> io::Result<Vec<u64>> {
 /// What a power cut took away is fetched again; anything else is not to be explained.
 fn lose(cache: &Cache, object: &Object, wrong: &[u64]) -> Result<Judgement, MapError> {
     for number in wrong {
-        if !object.lose(*number)? {
+        if object.lose(*number)? == Loss::Broken {
             return Ok(Judgement::Broken);
         }
         cache.stats.absent_after_crash.add(1);

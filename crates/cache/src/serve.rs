@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::cache::{Broken, Cache};
 use crate::filling::{self, Filling};
 use crate::identity::Scope;
-use crate::object::{BlockRead, Object, Step};
+use crate::object::{BlockRead, Loss, Object, Step};
 use crate::space::Reservation;
 
 /// Pauses between looks at what another process fetches.
@@ -47,6 +47,16 @@ enum Next {
 struct Abandoned;
 
 type Going<T> = std::result::Result<T, Abandoned>;
+
+/// What came of reading a block that is said to be present.
+enum Found {
+    /// It landed.
+    Landed,
+    /// It was not what it must be.
+    Nothing,
+    /// Nor was it, and another process is at it and makes no progress.
+    Stuck,
+}
 
 /// Whose flight it is that chunks come from.
 enum Origin {
@@ -99,8 +109,13 @@ impl Serving {
         match step {
             Step::Present(blocks) => {
                 for number in blocks {
-                    if !self.present(&object, number).await? {
-                        break;
+                    match self.present(&object, number).await? {
+                        Found::Landed => {}
+                        Found::Nothing => break,
+                        Found::Stuck => {
+                            self.cache.stats.bypasses.add(1);
+                            return self.uncached((number + 1) * BLOCK).await;
+                        }
                     }
                 }
                 Ok(Ok(()))
@@ -154,8 +169,8 @@ impl Serving {
         next
     }
 
-    /// Reads one present block; false when it was not what it must be.
-    async fn present(&mut self, object: &Arc<Object>, number: u64) -> Going<bool> {
+    /// Reads one present block, if it is what it must be.
+    async fn present(&mut self, object: &Arc<Object>, number: u64) -> Going<Found> {
         let block = object.span(number..number + 1);
         let wanted = Span::new(self.pilot.landed().max(block.start), self.span.end.min(block.end));
         let lease = self.purse.split(wanted.len());
@@ -176,13 +191,14 @@ impl Serving {
                 self.cache.stats.served_blocks.add(1);
                 self.cache.stats.served_bytes.add(wanted.len());
                 buffers.into_iter().for_each(|buffer| self.pilot.land(buffer));
-                return Ok(true);
+                return Ok(Found::Landed);
             }
             Some(Ok(BlockRead::Bad)) => {
                 let losing = object.clone();
                 let lost = self.cache.blocking(move |_| losing.lose(number));
                 match lost.await {
-                    Some(Ok(true)) => self.cache.stats.absent_after_crash.add(1),
+                    Some(Ok(Loss::Absent)) => self.cache.stats.absent_after_crash.add(1),
+                    Some(Ok(Loss::Elsewhere)) => return self.left_alone(object, number).await,
                     _ => self.drop_object(object.clone(), Broken::Damaged).await,
                 }
             }
@@ -192,7 +208,24 @@ impl Serving {
             }
             None => {}
         }
-        Ok(false)
+        Ok(Found::Nothing)
+    }
+
+    /// Waits until no other process is at a block whose bytes are bad.
+    async fn left_alone(&self, object: &Arc<Object>, number: u64) -> Going<Found> {
+        let begun = Instant::now();
+        while begun.elapsed() < STALLED {
+            tokio::select! {
+                () = sleep(LOOK_LAST) => {}
+                () = self.pilot.abandoned() => return Err(Abandoned),
+            }
+            let looking = object.clone();
+            let claimed = self.cache.blocking(move |_| looking.is_claimed(number)).await;
+            if !matches!(claimed, Some(Ok(true))) {
+                return Ok(Found::Nothing);
+            }
+        }
+        Ok(Found::Stuck)
     }
 
     /// Waits until another process has fetched the next block, or has given it up, or makes no

@@ -88,15 +88,25 @@ pub(crate) fn write_block(data: &File, number: u64, chunks: &[Chunk]) -> io::Res
     Ok(crc(&parts))
 }
 
-/// The checksum that a block of the data file has now; `scratch` is room for a chunk.
-pub(crate) fn checksum(data: &File, block: Span, scratch: &mut Vec<u8>) -> io::Result<u32> {
+/// Whether a block of the data file has this checksum now.
+pub(crate) fn is_intact(data: &File, block: Span, recorded: u32) -> io::Result<bool> {
+    match checksum(data, block) {
+        Ok(found) => Ok(found == recorded),
+        // Somebody cut the file short.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn checksum(data: &File, block: Span) -> io::Result<u32> {
+    let mut scratch = Vec::new();
     let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
     let mut at = block.start;
     while at < block.end {
         let len = CHUNK.min(block.end - at);
         scratch.resize(usize::try_from(len).unwrap_or(0), 0);
-        data.read_exact_at(scratch, at)?;
-        digest.update(scratch);
+        data.read_exact_at(&mut scratch, at)?;
+        digest.update(&scratch);
         at += len;
     }
     Ok(u32::try_from(digest.finalize()).unwrap_or_default())

@@ -232,6 +232,27 @@ fn one_goes_on_when_the_other_gets(signal: Signal) {
 }
 
 #[test]
+fn two_mounts_that_see_nothing_of_each_other_fetch_five_jars_once() {
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("jars");
+    put_jars(&bucket);
+    let cache = tempfile::tempdir().unwrap();
+    let elsewhere = Elsewhere::new(&server, cache.path());
+    let mut other = elsewhere.command(&bucket.name, "cat $mnt/*.jar | wc -c");
+    let mount = cached(&bucket, cache.path(), &[]);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| run_within(&mut other, Duration::from_secs(60)).ok());
+        elsewhere.wait_until_ready();
+        gets(&server);
+        elsewhere.go();
+        read_all(&mount, 5, BYTES);
+        assert_eq!(other.join().unwrap().trim(), BYTES.to_string());
+    });
+    assert_eq!(gets(&server), (PARTS, BYTES));
+}
+
+#[test]
 fn a_mount_goes_on_when_another_that_fetches_for_it_is_killed() {
     let _turn = busy();
     one_goes_on_when_the_other_gets(Signal::KILL);

@@ -5,14 +5,17 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
 use fastrand::Rng;
-use testkit::exerciser::{Target, check_whole};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use testkit::exerciser::{Tally, Target, Task, carry_out, check_whole};
 use testkit::reader::Means;
 use testkit::{Server, run};
 
 use crate::cache::cached;
-use crate::harness::{MIB, busy, seed, start, target};
+use crate::harness::{MIB, busy, seed, start, target, task};
 
 const SIZES: [u64; 5] = [1000, MIB + 1, 3 * MIB, 9 * MIB + 5, 20 * MIB];
 
@@ -33,17 +36,19 @@ fn mutate(rng: &mut Rng, cache: &Path) {
         return;
     }
     let (path, other) = (&files[rng.usize(..files.len())], &files[rng.usize(..files.len())]);
-    // What vanishes meanwhile cannot be changed.
+    // What vanishes or is made anew meanwhile cannot be changed.
     let _ = match rng.u8(..8) {
         0..3 => flip(rng, path),
         3 => truncate(rng, path),
         4 => swap(path, other),
         5 => fs::remove_file(path),
         6 => fs::remove_file(path).and_then(|()| symlink(other, path)),
-        _ => fs::remove_file(path).map(|()| {
-            run(Command::new("mkfifo").arg(path)).ok();
-        }),
+        _ => fs::remove_file(path).and_then(|()| pipe(path)),
     };
+}
+
+fn pipe(path: &Path) -> std::io::Result<()> {
+    Ok(mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?)
 }
 
 /// Opens what may by now be a pipe, without waiting for its other end.
@@ -78,7 +83,7 @@ fn read_all(targets: &[Target]) {
 }
 
 /// A lab, a cache, and a mount of a few objects of it.
-fn changed(change: impl FnOnce(&Path, &[Target])) {
+fn changed(words: &[&str], change: impl FnOnce(&Path, &[Target])) {
     let _turn = busy();
     let server = Server::lab();
     let bucket = server.bucket("changed");
@@ -86,7 +91,7 @@ fn changed(change: impl FnOnce(&Path, &[Target])) {
     for (number, size) in (0..).zip(SIZES) {
         bucket.put_synthetic(&format!("jar{number}"), size, 1);
     }
-    let mount = cached(&bucket, cache.path(), &[]);
+    let mount = cached(&bucket, cache.path(), words);
     let targets: Vec<_> =
         (0..).zip(SIZES).map(|(n, size)| target(&mount, &format!("jar{n}"), 1, size)).collect();
     read_all(&targets);
@@ -96,11 +101,47 @@ fn changed(change: impl FnOnce(&Path, &[Target])) {
 #[test]
 fn a_hundred_changes_between_reads_are_not_noticed() {
     let mut rng = Rng::with_seed(seed());
-    changed(|cache, targets| {
+    changed(&[], |cache, targets| {
         for _ in 0..25 {
             (0..4).for_each(|_| mutate(&mut rng, cache));
             read_all(targets);
         }
+    });
+}
+
+/// Reads by every means until `changes` are over, half of them after the kernel was made to forget
+/// the file.
+fn read_under(changes: &ScopedJoinHandle<'_, ()>, targets: &[Target], mut seeds: Rng) -> Tally {
+    let mut tally = Tally::default();
+    while !changes.is_finished() {
+        let reads = task(seeds.u64(..), targets.to_vec());
+        tally = tally.plus(carry_out(&Task { reads: 20, forget_pages: true, ..reads }));
+    }
+    tally
+}
+
+/// Where the kernel is not given files, what it forgot is asked of the daemon.
+#[test]
+fn a_hundred_changes_under_reads_by_the_daemon_are_not_noticed() {
+    let mut rng = Rng::with_seed(seed());
+    changed(&["--mask-kernel-features", "passthrough"], |cache, targets| {
+        let seeds = [(); 3].map(|()| rng.fork());
+        let tally = std::thread::scope(|scope| {
+            let changes = scope.spawn(|| {
+                for _ in 0..100 {
+                    mutate(&mut rng, cache);
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+            let read = |seeds| read_under(&changes, targets, seeds);
+            std::thread::scope(|scope| {
+                let readers = seeds.map(|seeds| scope.spawn(move || read(seeds)));
+                let tallies = readers.map(|reader| reader.join().unwrap());
+                tallies.into_iter().fold(Tally::default(), Tally::plus)
+            })
+        });
+        println!("{tally:?}");
+        tally.assert_all_right();
     });
 }
 

@@ -9,6 +9,7 @@ use testkit::exerciser::check_whole;
 use testkit::reader::Means;
 use testkit::{Bucket, Mount, Server, until};
 
+use crate::cache::{gets, unmounted};
 use crate::harness::{MIB, busy, counted, target};
 
 const GIB: u64 = 1 << 30;
@@ -72,6 +73,45 @@ fn the_directory_never_takes_more_than_its_limit() {
     );
     println!("{most} bytes at most, of {LIMIT}");
     assert!((LIMIT / 2..=LIMIT).contains(&most), "{most} bytes at most, of {LIMIT}");
+}
+
+/// Reads three JARs of a bucket in four mounts one after the other, as nodes do, then `objects` of
+/// 64 MiB once, through a cache of 256 MiB: the JARs stay.
+fn a_scan_leaves_what_is_in_use(objects: u64) {
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("scan");
+    let cache = tempfile::tempdir().unwrap();
+    let hot: Vec<_> =
+        (0..3).map(|number| (format!("hot{number}.jar"), 20 * MIB + number)).collect();
+    hot.iter().for_each(|(key, size)| bucket.put_synthetic(key, *size, 1));
+    let limited = || limited(&bucket, cache.path(), "256MiB");
+    let read_hot = |mount: &Mount| hot.iter().for_each(|(key, size)| read(mount, key, *size));
+    for _ in 0..4 {
+        let mount = limited();
+        read_hot(&mount);
+        unmounted(mount);
+    }
+    let mount = limited();
+    for number in 0..objects {
+        read_new(&bucket, &mount, &format!("{number}.parquet"), 64 * MIB);
+    }
+    unmounted(mount);
+    let mount = limited();
+    gets(&server);
+    read_hot(&mount);
+    assert_eq!(gets(&server), (0, 0), "the JARs were evicted");
+}
+
+#[test]
+fn a_scan_of_one_gib_leaves_what_is_in_use() {
+    a_scan_leaves_what_is_in_use(16);
+}
+
+#[test]
+#[ignore = "takes a minute: make test-cache-long"]
+fn cache_long_a_scan_of_four_gib_leaves_what_is_in_use() {
+    a_scan_leaves_what_is_in_use(64);
 }
 
 fn free(path: &Path) -> u64 {
