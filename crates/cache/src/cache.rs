@@ -89,11 +89,12 @@ impl Cache {
         let opening = Opening { dir, boot, spacious };
         let table = Arc::<Table>::default();
         let disk = opening.open(&table)?;
+        let [reading, writing] = Road::of_a_disk(["used", "written to"]);
         let cache = Arc::new(Self {
             budget: budget.clone(),
             stats: Stats::default(),
-            reading: Road::new("used"),
-            writing: Road::new("written to"),
+            reading,
+            writing,
             writers: Semaphore::new(WRITERS),
             ahead: Arc::new(Semaphore::new(AHEAD)),
             clock,
@@ -145,7 +146,7 @@ impl Cache {
         let disk = self.current();
         let left = spawn_blocking(move || disk.epoch.leave(&disk.directory));
         if let Ok(Err(error)) = left.await {
-            tracing::warn!("the cache could not be brought to the disk: {error}");
+            self.writing.failed(&error, Instant::now());
         }
     }
 
@@ -176,7 +177,7 @@ impl Cache {
         }
         match self.try_object(scope, version, make) {
             Ok(object) => {
-                self.reading.worked();
+                self.reading.worked(Instant::now());
                 object.inspect(|object| self.table.used(object))
             }
             Err(error) => {

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use object::{Clock, Time};
-use rustix::fs::{AtFlags, unlinkat};
+use rustix::fs::{AtFlags, FileType, statat, unlinkat};
 
 use self::policy::victims;
 use self::sample::{Sample, sample};
-use crate::directory::Directory;
+use crate::directory::{Directory, remove};
 use crate::identity::Identity;
-use crate::ledger::{Ledger, LedgerError, Limit, Place, Refusal, pair_charge};
+use crate::ledger::{FILE, Ledger, LedgerError, Limit, Place, Refusal, pair_charge};
 use crate::space::{Counted, Space, Spacious};
 
 /// How often a reservation is tried again after an eviction: others may take what came free.
@@ -27,6 +27,16 @@ const IN_VAIN: usize = 4;
 /// After an eviction that found too little, the next one waits so long: everything is in use.
 const VAIN_PAUSE: Duration = Duration::from_secs(1);
 
+/// That there is no room is said once in so long.
+const FULL_SAID_EVERY: Duration = Duration::from_secs(600);
+
+/// When to evict and to complain again.
+#[derive(Default)]
+struct Evicting {
+    not_before: Time,
+    silent_until: Time,
+}
+
 /// The room of one directory, as one process has it. Several may share the directory; that two of
 /// them evict at the same time is harmless.
 pub struct Room {
@@ -35,10 +45,10 @@ pub struct Room {
     epoch: u64,
     clock: Clock,
     ledger: RwLock<Arc<Ledger>>,
-    /// One eviction at a time, and not before this time.
-    evicting: Mutex<Time>,
-    /// Whether the ledger could be used when it was last asked, so that changes are said.
-    usable: Mutex<bool>,
+    /// One eviction at a time.
+    evicting: Mutex<Evicting>,
+    /// Why the ledger could not be used, since [`Space::tend`] last told.
+    failure: Mutex<Option<LedgerError>>,
 }
 
 impl Room {
@@ -53,8 +63,8 @@ impl Room {
         clock: Clock,
     ) -> Result<Self, LedgerError> {
         let ledger = RwLock::new(Ledger::open(directory.as_fd(), limit, epoch)?);
-        let (evicting, usable) = (Mutex::default(), Mutex::new(true));
-        Ok(Self { directory, limit, epoch, clock, ledger, evicting, usable })
+        let (evicting, failure) = (Mutex::default(), Mutex::default());
+        Ok(Self { directory, limit, epoch, clock, ledger, evicting, failure })
     }
 
     /// What makes the room of a directory, each time it is opened.
@@ -99,7 +109,7 @@ impl Room {
     fn evict_of(&self, seen: Sample, wanted: u64, now: Time) -> io::Result<Evicted> {
         let mut evicted = Evicted::default();
         for (shard, bytes) in seen.removed {
-            self.say(self.ledger().freeing(Place::Shard(shard)).done(bytes));
+            self.note(self.ledger().freeing(Place::Shard(shard)).done(bytes));
             evicted.add(bytes);
         }
         for identity in seen.damaged {
@@ -118,16 +128,17 @@ impl Room {
         let freeing = ledger.freeing(Place::Shard(identity.shard()));
         let bytes = unlink(&self.directory, identity)?;
         if bytes > 0 {
-            self.say(freeing.done(bytes));
+            self.note(freeing.done(bytes));
         }
         Ok(bytes)
     }
 
     /// Makes room for `bytes`, of which `missing` have to be freed, and reserves them.
     fn make_room(&self, bytes: u64, mut missing: u64, evicted: &dyn Fn()) -> bool {
-        let mut not_before = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut evicting = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
         let ledger = self.ledger();
-        if self.clock.now() < *not_before || ledger.bound().usable().is_some_and(|all| all < bytes)
+        if self.clock.now() < evicting.not_before
+            || ledger.bound().usable().is_some_and(|all| all < bytes)
         {
             return false;
         }
@@ -137,7 +148,7 @@ impl Room {
                 Ok(()) => return true,
                 Err(Refusal::Full { missing: still }) => missing = missing.max(still),
                 Err(Refusal::Unusable(error)) => {
-                    self.say(Err(error));
+                    self.note(Err(error));
                     return false;
                 }
             }
@@ -153,26 +164,35 @@ impl Room {
         if ledger.reserve(bytes).is_ok() {
             return true;
         }
-        *not_before = self.clock.now() + VAIN_PAUSE;
+        let now = self.clock.now();
+        evicting.not_before = now + VAIN_PAUSE;
+        if evicting.silent_until <= now {
+            evicting.silent_until = now + FULL_SAID_EVERY;
+            tracing::warn!(
+                "the cache has no room: its disk or its limit is full, and what could be evicted \
+                 is pinned or in use; reading goes on from the store"
+            );
+        }
         false
     }
 
-    /// Says when the ledger ceases to be usable, and when it is again.
-    fn say(&self, result: Result<(), LedgerError>) {
-        let mut usable = self.usable.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = result.is_ok();
-        match (std::mem::replace(&mut *usable, now), result) {
-            (true, Err(error)) => {
-                tracing::warn!("nothing new is cached: {error}; reading goes on from the store");
-            }
-            (false, Ok(())) => tracing::info!("the cache takes in new objects again"),
-            _ => {}
+    /// Keeps in mind that the ledger cannot be used.
+    fn note(&self, result: Result<(), LedgerError>) {
+        if let Err(error) = result {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     }
 
     /// Takes part in a new count when the file of the old one was deleted.
     fn reopen(&self) -> Result<(), LedgerError> {
-        let ledger = Ledger::open(self.directory.as_fd(), self.limit, self.epoch)?;
+        let ours = self.directory.as_fd();
+        // Whatever else was put in its place is in the way. Should another process have been faster,
+        // it sees that its ledger is gone.
+        let there = statat(ours, FILE, AtFlags::SYMLINK_NOFOLLOW);
+        if there.is_ok_and(|there| !FileType::from_raw_mode(there.st_mode).is_file()) {
+            remove(ours, FILE)?;
+        }
+        let ledger = Ledger::open(ours, self.limit, self.epoch)?;
         *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = ledger;
         Ok(())
     }
@@ -211,7 +231,7 @@ impl Space for Room {
             Ok(()) => true,
             Err(Refusal::Full { missing }) => self.make_room(bytes, missing, evicted),
             Err(Refusal::Unusable(error)) => {
-                self.say(Err(error));
+                self.note(Err(error));
                 false
             }
         }
@@ -230,7 +250,7 @@ impl Space for Room {
         let freeing = ledger.freeing(Place::Elsewhere);
         let bytes = unlink();
         if bytes > 0 {
-            self.say(freeing.done(bytes));
+            self.note(freeing.done(bytes));
         }
     }
 
@@ -242,13 +262,19 @@ impl Space for Room {
         Ok(Box::new(self.ledger().hold(data)?))
     }
 
-    fn tend(&self, now: Time) {
+    fn tend(&self, now: Time) -> io::Result<()> {
         let tended = match self.ledger().tend(now) {
             // When the directory is gone too, who uses it makes another one, and its room.
             Err(LedgerError::Gone) if self.directory.is_there() => self.reopen(),
             other => other,
         };
-        self.say(tended);
+        self.note(tended);
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match failure {
+            // It may have gone in between.
+            Some(error) if self.directory.is_there() => Err(io::Error::other(error)),
+            _ => Ok(()),
+        }
     }
 }
 

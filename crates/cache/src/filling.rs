@@ -263,7 +263,7 @@ async fn keep(
     });
     match written.await? {
         Ok(()) => {
-            cache.writing.worked();
+            cache.writing.worked(Instant::now());
             Some(count)
         }
         Err(error) => {

@@ -187,7 +187,7 @@ impl Serving {
         };
         match read {
             Some(Ok(BlockRead::Good(buffers))) => {
-                self.cache.reading.worked();
+                self.cache.reading.worked(Instant::now());
                 self.cache.stats.served_blocks.add(1);
                 self.cache.stats.served_bytes.add(wanted.len());
                 buffers.into_iter().for_each(|buffer| self.pilot.land(buffer));

@@ -46,7 +46,10 @@ pub trait Space: Send + Sync {
     fn hold(&self, data: Arc<File>) -> io::Result<Counted>;
 
     /// Called about every 2 s.
-    fn tend(&self, now: Time);
+    ///
+    /// # Errors
+    /// Why, since the last call, nothing could be counted.
+    fn tend(&self, now: Time) -> io::Result<()>;
 }
 
 /// Makes the space of a directory when that is opened, and again when it had to be made anew. It
@@ -115,7 +118,9 @@ impl Space for Unlimited {
         Ok(Box::new(()))
     }
 
-    fn tend(&self, _now: Time) {}
+    fn tend(&self, _now: Time) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +156,9 @@ pub(crate) mod tests {
             Ok(Box::new(()))
         }
 
-        fn tend(&self, _: Time) {}
+        fn tend(&self, _: Time) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     pub(crate) fn full_disk(dir: &std::path::Path) -> Arc<Disk> {

@@ -74,7 +74,11 @@ fn tick(cache: &Arc<Cache>) {
     cache.table.close_deleted();
     cache.backings.close_unused();
     match cache.disk() {
-        Ok(disk) => disk.space.tend(cache.clock.now()),
+        Ok(disk) => {
+            if let Err(error) = disk.space.tend(cache.clock.now()) {
+                cache.writing.failed(&error, Instant::now());
+            }
+        }
         Err(error) => cache.reading.failed(&error, Instant::now()),
     }
 }

@@ -33,7 +33,7 @@ impl Disk {
         std::fs::create_dir(disk.path()).unwrap();
         std::fs::File::create(disk.image()).unwrap().set_len(bytes).unwrap();
         let words: &[&str] = match file_system {
-            FileSystem::Ext4 => &["mkfs.ext4", "-q", "-F", "-m", "0"],
+            FileSystem::Ext4 => &["mkfs.ext4", "-q", "-F", "-m", "0", "-e", "remount-ro"],
             FileSystem::Xfs => &["mkfs.xfs", "-q", "-f"],
         };
         run(Command::new(words[0]).args(&words[1..]).arg(disk.image())).ok();

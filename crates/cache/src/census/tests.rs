@@ -55,8 +55,8 @@ impl Scene {
 
     /// What is counted when nothing is reserved.
     fn used(&self) -> u64 {
-        self.room.tend(Time::from_secs(1));
-        self.room.tend(Time::from_secs(1));
+        self.room.tend(Time::from_secs(1)).unwrap();
+        self.room.tend(Time::from_secs(1)).unwrap();
         self.room.ledger().usage().unwrap().used
     }
 }
@@ -108,7 +108,7 @@ fn totals_add_up_and_tell_what_is_counted() {
     let torn = scene.object("b", MIB, 1);
     scene.object("c", 4 * MIB, 1).map.change_mark(|mark| mark.pinned = true).unwrap();
     torn.map.file().write_all_at(b"torn", 150).unwrap();
-    scene.room.tend(Time::from_secs(1));
+    scene.room.tend(Time::from_secs(1)).unwrap();
     let totals = scene.census().totals().unwrap();
     assert_eq!((totals.objects, totals.complete, totals.pinned, totals.damaged), (2, 1, 1, 1));
     assert_eq!((totals.size, totals.resident), (6 * MIB, 3 * MIB));

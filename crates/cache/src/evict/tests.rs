@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use ::object::{BLOCK, ETag, Key, Version};
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{CWD, FallocateFlags, Mode, fallocate, mknodat};
 use tempfile::TempDir;
 
 use super::*;
@@ -209,7 +209,7 @@ fn the_count_of_an_object_that_two_remove_is_taken_off_once() {
     let (one, two) = (scene.room(), scene.room());
     let identity = fill(&one, "one", 5 * MIB).unwrap().map.header().identity;
     fill(&one, "other", MIB).unwrap();
-    one.tend(Time::from_secs(1));
+    one.tend(Time::from_secs(1)).unwrap();
     let used = || two.ledger().usage().unwrap().used;
     let before = used();
     one.unlink(&identity).unwrap();
@@ -256,7 +256,7 @@ fn a_ledger_that_was_deleted_is_replaced() {
     let room = scene.room();
     fill(&room, "one", 16 * MIB).unwrap();
     fs::remove_file(room.directory.path().join("ledger")).unwrap();
-    room.tend(Time::from_secs(1));
+    room.tend(Time::from_secs(1)).unwrap();
     assert!(room.ledger().usage().unwrap().used > 16 * MIB);
     assert!(fill(&room, "two", 60 * MIB).is_some());
     assert!(!is_there(&room, "one", 16 * MIB));
@@ -296,4 +296,41 @@ fn several_that_fill_and_evict_at_once_keep_the_limit() {
         assert!(most <= scene.limit, "{most}");
         assert!(filled > 100, "{filled} of 120");
     });
+}
+
+#[test]
+fn whatever_takes_the_ledgers_place_gives_way_to_a_new_one() {
+    let plants: [fn(&Path); 3] = [
+        |path| std::os::unix::fs::symlink("/etc/passwd", path).unwrap(),
+        |path| fs::create_dir_all(path.join("full")).unwrap(),
+        |path| mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap(),
+    ];
+    for plant in plants {
+        let scene = Scene::new(64 * MIB);
+        let room = scene.room();
+        let ledger = scene.directory.path().join(FILE);
+        fs::remove_file(&ledger).unwrap();
+        plant(&ledger);
+        room.tend(scene.clock.now()).unwrap();
+        assert!(fs::symlink_metadata(&ledger).unwrap().is_file());
+        assert!(fill(&room, "new", MIB).is_some());
+    }
+}
+
+#[test]
+fn a_ledger_that_cannot_be_made_anew_is_unusable_until_it_can() {
+    let scene = Scene::new(64 * MIB);
+    let room = scene.room();
+    let ledger = scene.directory.path().join(FILE);
+    fs::remove_file(&ledger).unwrap();
+    fs::create_dir_all(ledger.join("full")).unwrap();
+    let names = |number| scene.directory.path().join(format!("{FILE}.foreign-{number}"));
+    (0..100).for_each(|number| fs::write(names(number), "").unwrap());
+    assert!(room.tend(scene.clock.now()).is_err());
+    // The deleted one still counts what is freed.
+    assert!(fill(&room, "new", MIB).is_some());
+    assert!(room.remove(&header("new", MIB).identity).unwrap() > 0);
+    assert!(room.tend(scene.clock.now()).is_err());
+    fs::remove_dir_all(&ledger).unwrap();
+    room.tend(scene.clock.now()).unwrap();
 }

@@ -13,6 +13,7 @@ mod bytes;
 mod cache;
 mod cache_damage;
 mod cache_limits;
+mod cache_trouble;
 mod counts;
 mod faults;
 mod harness;
