@@ -240,6 +240,8 @@ impl Cache {
             }
             Ok(Opened::Damaged) => true,
             Ok(Opened::Absent) => false,
+            // It was taken away meanwhile, which is said when another one takes its place.
+            Err(_) if !disk.directory.is_there() => false,
             Err(error) => {
                 self.writing.failed(&error, Instant::now());
                 false

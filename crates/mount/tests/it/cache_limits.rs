@@ -2,15 +2,18 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use cache::map::codec::{Header, Mark, crc};
+use cache::{Census, Directory, Epoch, Opened, Scope};
+use object::{BLOCK, ETag, Key, Version};
 use testkit::disk::{Disk, FileSystem, usage};
 use testkit::exerciser::check_whole;
 use testkit::reader::Means;
 use testkit::{Bucket, Mount, Server, until};
 
 use crate::cache::{gets, unmounted};
-use crate::harness::{MIB, busy, counted, target};
+use crate::harness::{MIB, busy, counted, mount, quiet, target};
 
 const GIB: u64 = 1 << 30;
 
@@ -75,45 +78,6 @@ fn the_directory_never_takes_more_than_its_limit() {
     assert!((LIMIT / 2..=LIMIT).contains(&most), "{most} bytes at most, of {LIMIT}");
 }
 
-/// Reads three JARs of a bucket in four mounts one after the other, as nodes do, then `objects` of
-/// 64 MiB once, through a cache of 256 MiB: the JARs stay.
-fn a_scan_leaves_what_is_in_use(objects: u64) {
-    let _turn = busy();
-    let server = Server::lab();
-    let bucket = server.bucket("scan");
-    let cache = tempfile::tempdir().unwrap();
-    let hot: Vec<_> =
-        (0..3).map(|number| (format!("hot{number}.jar"), 20 * MIB + number)).collect();
-    hot.iter().for_each(|(key, size)| bucket.put_synthetic(key, *size, 1));
-    let limited = || limited(&bucket, cache.path(), "256MiB");
-    let read_hot = |mount: &Mount| hot.iter().for_each(|(key, size)| read(mount, key, *size));
-    for _ in 0..4 {
-        let mount = limited();
-        read_hot(&mount);
-        unmounted(mount);
-    }
-    let mount = limited();
-    for number in 0..objects {
-        read_new(&bucket, &mount, &format!("{number}.parquet"), 64 * MIB);
-    }
-    unmounted(mount);
-    let mount = limited();
-    gets(&server);
-    read_hot(&mount);
-    assert_eq!(gets(&server), (0, 0), "the JARs were evicted");
-}
-
-#[test]
-fn a_scan_of_one_gib_leaves_what_is_in_use() {
-    a_scan_leaves_what_is_in_use(16);
-}
-
-#[test]
-#[ignore = "takes a minute: make test-cache-long"]
-fn cache_long_a_scan_of_four_gib_leaves_what_is_in_use() {
-    a_scan_leaves_what_is_in_use(64);
-}
-
 fn free(path: &Path) -> u64 {
     let figures = rustix::fs::statvfs(path).unwrap();
     figures.f_bavail * figures.f_frsize
@@ -147,4 +111,82 @@ fn a_limit_above_the_disk_is_lowered_and_said_and_the_disk_never_fills() {
 fn disk_size(path: &Path) -> u64 {
     let figures = rustix::fs::statvfs(path).unwrap();
     figures.f_blocks * figures.f_frsize
+}
+
+#[test]
+fn a_scan_of_sixteen_times_the_cache_leaves_what_four_mounts_have_used() {
+    const HOT: [&str; 3] = ["hot1.jar", "hot2.jar", "hot3.jar"];
+    const SCANNED: u64 = 64;
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("scan");
+    let cache = tempfile::tempdir().unwrap();
+    let mount = || limited(&bucket, cache.path(), "256MiB");
+    let read_hot = |mount: &Mount| HOT.iter().for_each(|key| read(mount, key, 20 * MIB));
+    HOT.iter().for_each(|key| bucket.put_synthetic(key, 20 * MIB, 1));
+    for _ in 0..4 {
+        let mount = mount();
+        for _ in 0..3 {
+            read_hot(&mount);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        unmounted(mount);
+    }
+    let scanning = mount();
+    for number in 0..SCANNED {
+        read_new(&bucket, &scanning, &format!("{number}.jar"), 64 * MIB);
+    }
+    assert_eq!(gets(&server), (8 * SCANNED, 64 * MIB * SCANNED), "each once");
+    unmounted(scanning);
+    let mount = mount();
+    read_hot(&mount);
+    assert_eq!(gets(&server), (0, 0), "the hot ones are still there");
+}
+
+/// Makes this many objects of `size` bytes in a cache, complete, without a byte on the disk: what
+/// is not there reads as zeros.
+fn make_sparse(cache: &Path, objects: u64, size: u64) {
+    let directory = Directory::open(cache).unwrap();
+    let epoch = Epoch::enter(&directory, "boot").unwrap().number();
+    let scope = Scope { endpoint: "https://e".into(), bucket: "b".into() };
+    let zeros = crc(&[vec![0; usize::try_from(BLOCK).unwrap()]]);
+    assert!(size.is_multiple_of(BLOCK));
+    for number in 0..objects {
+        let key = Key::new(&format!("{number}.jar")).unwrap();
+        let version = Version { key, etag: ETag::new("tag"), size };
+        let header = Header::new(&scope, &version);
+        let made = directory.make_object(&header, &Mark { epoch, ..Mark::default() }).unwrap();
+        let Opened::Found(files) = made else { panic!("{number} was not made") };
+        (0..header.blocks()).for_each(|block| files.map.record(block, zeros).unwrap());
+    }
+}
+
+#[test]
+fn a_mount_on_a_tebibyte_of_cached_objects_is_ready_as_soon_as_on_none() {
+    const OBJECTS: u64 = 10_000;
+    const SIZE: u64 = 105 * BLOCK;
+    let making = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("large");
+    bucket.put_synthetic("a.jar", MIB, 1);
+    let caches = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    make_sparse(caches[1].path(), OBJECTS, SIZE);
+    let seen = Census::open(caches[1].path()).unwrap().totals().unwrap();
+    assert!(seen.complete == OBJECTS && seen.resident > 1 << 40, "{seen:?}");
+    drop(making);
+    let _turn = quiet();
+    // The first mount counts the files, the later ones find a count.
+    for round in 0..3 {
+        let [none, all] = caches.each_ref().map(|cache| {
+            let begun = Instant::now();
+            let words = ["--cache", cache.path().to_str().unwrap(), "--boot-id", "boot"];
+            let mount = mount(&bucket, &words);
+            read(&mount, "a.jar", MIB);
+            let took = begun.elapsed();
+            unmounted(mount);
+            took
+        });
+        println!("round {round}: {none:?} with an empty cache, {all:?} with a full one");
+        assert!(all < none + Duration::from_secs(1), "{all:?}, and {none:?} with an empty cache");
+    }
 }
