@@ -101,11 +101,12 @@ fn a_disk_that_another_program_fills_is_done_without_until_there_is_space() {
     }
     fs::remove_file(&filler).unwrap();
     until_something_is_kept(&bucket, &mount, &cache);
-    // Where the ledger saw it coming, the disk was not even tried.
+    // Once at most: what the cache evicts may make room enough.
     let log = unmounted(mount);
-    let lines = |says: &str| log.lines().filter(|line| line.contains(says)).count();
-    let said = [lines("the cache has no room"), lines("No space left on device")];
-    assert!(said == [1, 0] || said == [0, 1] || said == [1, 1], "{said:?}: {log}");
+    for says in ["the cache has no room", "No space left on device"] {
+        let lines = log.lines().filter(|line| line.contains(says)).count();
+        assert!(lines <= 1, "{says}: {log}");
+    }
 }
 
 #[test]
