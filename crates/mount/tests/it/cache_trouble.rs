@@ -101,11 +101,12 @@ fn a_disk_that_another_program_fills_is_done_without_until_there_is_space() {
     }
     fs::remove_file(&filler).unwrap();
     until_something_is_kept(&bucket, &mount, &cache);
-    // Once at most: what the cache evicts may make room enough.
+    // What the cache evicts may make room enough, until the other program takes that too: then it
+    // is said again, and not for every block.
     let log = unmounted(mount);
     for says in ["the cache has no room", "No space left on device"] {
         let lines = log.lines().filter(|line| line.contains(says)).count();
-        assert!(lines <= 1, "{says}: {log}");
+        assert!(lines <= 3, "{says}: {log}");
     }
 }
 
