@@ -136,7 +136,10 @@ fn a_scan_of_sixteen_times_the_cache_leaves_what_four_mounts_have_used() {
     for number in 0..SCANNED {
         read_new(&bucket, &scanning, &format!("{number}.jar"), 64 * MIB);
     }
-    assert_eq!(gets(&server), (8 * SCANNED, 64 * MIB * SCANNED), "each once");
+    let (requests, bytes) = gets(&server);
+    assert_eq!(bytes, 64 * MIB * SCANNED, "each once");
+    // Where a part finds no room it is fetched in two.
+    assert!((8 * SCANNED..=9 * SCANNED).contains(&requests), "{requests} GETs");
     unmounted(scanning);
     let mount = mount();
     read_hot(&mount);

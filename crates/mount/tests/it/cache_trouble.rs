@@ -14,7 +14,7 @@ use testkit::reader::Means;
 use testkit::{Bucket, Mount, Server, until};
 
 use crate::cache::{cached, gets, unmounted};
-use crate::harness::{MIB, busy, counted, target};
+use crate::harness::{MIB, busy, counted, passes_through, target};
 
 const DISK: u64 = 256 * MIB;
 const SIZE: u64 = 20 * MIB;
@@ -157,7 +157,9 @@ fn a_daemon_that_may_open_few_files_reads_many_objects() {
             keys.chunks(OBJECTS / 4).for_each(|keys| drop(scope.spawn(|| read(keys))));
         });
     }
-    assert_one_line(mount, "Too many open files");
+    if passes_through() {
+        assert_one_line(mount, "Too many open files");
+    }
 }
 
 #[test]
