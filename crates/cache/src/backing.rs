@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use object::Version;
@@ -14,6 +14,7 @@ use crate::identity::{Identity, Scope};
 use crate::map::MapError;
 use crate::map::codec::{Damage, Seal};
 use crate::object::Object;
+use crate::schedule::Mutex;
 use crate::seal::{intact, seal, seal_of};
 use crate::space::Counted;
 use crate::table::lock;
@@ -103,7 +104,8 @@ pub(crate) fn backing(
     None
 }
 
-fn hand_out(cache: &Cache, object: &Object) -> Result<Option<Arc<File>>, MapError> {
+/// The file of a sealed object. Disk IO.
+pub(crate) fn hand_out(cache: &Cache, object: &Object) -> Result<Option<Arc<File>>, MapError> {
     let Some(seal) = intact(object)? else { return Ok(None) };
     // Read-only, so that nobody who gets hold of it can write to it.
     let file = match object.disk.directory.open_data(object.identity()) {

@@ -6,12 +6,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
+use crate::schedule::step;
+
 const RESOLVE: ResolveFlags =
     ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// Opens `path` below `dir`. A link on the way is an error (`ELOOP`), and so is a way out
 /// (`EXDEV`). New files are our own alone; opening a planted pipe does not wait for its other end.
 pub(crate) fn open(dir: impl AsFd, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    step();
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mode = match flags.contains(OFlags::CREATE) {
         true => Mode::RUSR | Mode::WUSR,

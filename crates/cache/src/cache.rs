@@ -3,8 +3,8 @@
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use object::{Budget, Clock, Reclaim, Store, Version};
@@ -24,6 +24,7 @@ use crate::map::MapError;
 use crate::map::codec::{Header, Mark};
 use crate::names::Names;
 use crate::object::{Object, Step};
+use crate::schedule::{AtomicBool, Mutex};
 use crate::space::{Reservation, Spacious};
 use crate::stats::{Counts, Stats};
 use crate::sync::{self, Syncer};
@@ -233,13 +234,14 @@ impl Cache {
             return false;
         };
         let mark = Mark { epoch: disk.epoch.number(), ..Mark::default() };
-        match disk.directory.make_object(header, &mark) {
-            Ok(Opened::Found(_)) => {
-                room.settle(needs);
-                true
+        match disk.directory.make_or_open(header, &mark) {
+            Ok((found, made)) => {
+                // Whoever else made it has paid.
+                if made {
+                    room.settle(needs);
+                }
+                !matches!(found, Opened::Absent)
             }
-            Ok(Opened::Damaged) => true,
-            Ok(Opened::Absent) => false,
             // It was taken away meanwhile, which is said when another one takes its place.
             Err(_) if !disk.directory.is_there() => false,
             Err(error) => {

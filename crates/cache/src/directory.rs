@@ -18,6 +18,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::beneath;
+use crate::schedule::step;
 pub use check::{DirectoryError, Warning};
 pub use files::{Files, Opened};
 
@@ -159,6 +160,7 @@ impl Directory {
 /// The names in an open directory, without `.` and `..`, in no order. Names that are no UTF-8
 /// are none of ours and are left out.
 pub(crate) fn names(directory: impl AsFd) -> io::Result<Vec<String>> {
+    step();
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
@@ -173,6 +175,7 @@ pub(crate) fn names(directory: impl AsFd) -> io::Result<Vec<String>> {
 /// Removes a name from an open directory: a file, a link, or an empty directory; a directory with
 /// something in it, which is none of ours, is given another name. That it is gone already is fine.
 pub(crate) fn remove(directory: impl AsFd, name: &str) -> io::Result<()> {
+    step();
     let removed = match unlinkat(&directory, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => unlinkat(&directory, name, AtFlags::REMOVEDIR),
         other => other,

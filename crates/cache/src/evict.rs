@@ -5,17 +5,18 @@ mod sample;
 
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use object::{Clock, Time};
-use rustix::fs::{AtFlags, FileType, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, statat};
 
 use self::policy::victims;
-use self::sample::{Sample, sample};
-use crate::directory::{Directory, remove};
+use self::sample::{Sample, is_being_filled, sample};
+use crate::directory::{Directory, Files, Opened, remove};
 use crate::identity::Identity;
 use crate::ledger::{FILE, Ledger, LedgerError, Limit, Place, Refusal, pair_charge};
+use crate::schedule::Mutex;
 use crate::space::{Counted, Space, Spacious};
 
 /// How often a reservation is tried again after an eviction: others may take what came free.
@@ -117,16 +118,42 @@ impl Room {
         }
         let wanted = wanted.saturating_sub(evicted.freed);
         for victim in victims(seen.candidates, seen.is_all, now, wanted) {
-            evicted.add(self.remove(&victim.what)?);
+            if let Some(bytes) = self.evict_one(&victim.what, now)? {
+                evicted.add(bytes);
+            }
         }
         Ok(evicted)
     }
 
+    /// Evicts an object, unless somebody has begun to fill it since it was looked at; answers what
+    /// it had been charged. Its claims are held meanwhile: what somebody went on to write to it
+    /// would be counted and never come free.
+    fn evict_one(&self, identity: &Identity, now: Time) -> io::Result<Option<u64>> {
+        let files = match self.directory.open_object(identity)? {
+            Opened::Found(files) => files,
+            Opened::Absent => return Ok(Some(0)),
+            Opened::Damaged => return self.remove(identity).map(Some),
+        };
+        let all = 0..files.map.header().blocks().max(1);
+        if !files.map.try_claim(all)? && is_being_filled(&files, now)? {
+            return Ok(None);
+        }
+        self.count_off(identity, || unlink_exactly(&self.directory, &files)).map(Some)
+    }
+
     /// Unlinks an object; answers what it had been charged.
     fn remove(&self, identity: &Identity) -> io::Result<u64> {
+        self.count_off(identity, || unlink(&self.directory, identity))
+    }
+
+    fn count_off(
+        &self,
+        identity: &Identity,
+        unlink: impl FnOnce() -> io::Result<u64>,
+    ) -> io::Result<u64> {
         let ledger = self.ledger();
         let freeing = ledger.freeing(Place::Shard(identity.shard()));
-        let bytes = unlink(&self.directory, identity)?;
+        let bytes = unlink()?;
         if bytes > 0 {
             self.note(freeing.done(bytes));
         }
@@ -216,13 +243,24 @@ impl Evicted {
 
 /// Unlinks an object; answers what it had been charged, 0 when somebody else was faster.
 pub(crate) fn unlink(directory: &Directory, identity: &Identity) -> io::Result<u64> {
-    let Some(shard) = directory.shard(identity.shard())? else { return Ok(0) };
-    let charged = pair_charge(&shard, &identity.to_string())?;
-    // Of several who do this at once, one takes the map away, and that one takes the object off
-    // the count.
-    let first = unlinkat(&shard, format!("{identity}.map"), AtFlags::empty()).is_ok();
-    directory.unlink_object(identity)?;
-    Ok(if first { charged } else { 0 })
+    unlink_if(directory, identity, || Ok(true))
+}
+
+/// The same if its files are still these.
+fn unlink_exactly(directory: &Directory, files: &Files) -> io::Result<u64> {
+    unlink_if(directory, &files.map.header().identity, || Ok(!files.unlinked()?))
+}
+
+fn unlink_if(
+    directory: &Directory,
+    identity: &Identity,
+    wanted: impl FnOnce() -> io::Result<bool>,
+) -> io::Result<u64> {
+    // Looked at under the lock under which objects are made, so that it is what is unlinked.
+    let charge = directory.unlink_looked_at(identity, |shard| {
+        Ok(if wanted()? { Some(pair_charge(shard, &identity.to_string())?) } else { None })
+    })?;
+    Ok(charge.unwrap_or(0))
 }
 
 impl Space for Room {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use object::{BLOCK, CHUNK, Chunk, ErrorKind, Flight, Lease, Source, Span};
@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::cache::Cache;
 use crate::object::{Object, write_block};
+use crate::schedule::{Mutex, MutexGuard};
 use crate::space::Reservation;
 
 /// How long a fetched block waits for the disk to catch up before the disk counts as failing.
@@ -128,8 +129,17 @@ impl Filling {
         freed
     }
 
+    /// Nothing more of it is going to be recorded. Disk IO.
+    pub(crate) fn end(self: &Arc<Self>, cache: &Cache, object: &Arc<Object>) {
+        if let Err(error) = object.end(self) {
+            cache.writing.failed(&error, Instant::now());
+        }
+        cache.syncer.written(object);
+        self.ended.send_replace(true);
+    }
+
     /// The disk is done with all blocks before this one.
-    fn reach(&self, number: u64) {
+    pub(crate) fn reach(&self, number: u64) {
         let mut progress = self.lock();
         progress.current = number;
         progress.lost = progress.lost.split_off(&number);
@@ -199,14 +209,7 @@ async fn fill(
     }
     filling.reach(filling.blocks.end);
     drop(room);
-    let ended = cache.blocking(move |cache| {
-        if let Err(error) = object.end(&filling) {
-            cache.writing.failed(&error, Instant::now());
-        }
-        cache.syncer.written(&object);
-        filling.ended.send_replace(true);
-    });
-    ended.await;
+    cache.blocking(move |cache| filling.end(cache, &object)).await;
 }
 
 /// Waits until all of a block has landed; false when some of it was given up, nothing when no
@@ -255,8 +258,7 @@ async fn keep(
     let writing = object.clone();
     let written = cache.blocking(move |cache| {
         for (number, chunks) in (first..).zip(&blocks) {
-            let crc32c = write_block(&writing.files.data, number, chunks)?;
-            writing.record(number, crc32c)?;
+            write_down(&writing, number, chunks)?;
             cache.stats.filled_bytes.add(writing.span(number..number + 1).len());
         }
         Ok::<_, io::Error>(())
@@ -271,6 +273,12 @@ async fn keep(
             None
         }
     }
+}
+
+/// Writes a block and records that it is present. Disk IO.
+pub(crate) fn write_down(object: &Object, number: u64, chunks: &[Chunk]) -> io::Result<()> {
+    let crc32c = write_block(&object.files.data, number, chunks)?;
+    object.record(number, crc32c)
 }
 
 /// The numbers of a block's chunks within `span`.

@@ -21,15 +21,15 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use object::Time;
 use rustix::fs::{OFlags, fstatvfs};
 
 use crate::beneath;
+use crate::schedule::{AtomicBool, Mutex, MutexGuard};
 
 pub use self::book::LedgerError;
 pub use self::charge::{footprint, overhead};
@@ -385,4 +385,4 @@ fn free_bytes(ours: &OwnedFd) -> Result<u64, LedgerError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -29,6 +29,7 @@ pub mod map;
 mod names;
 mod object;
 mod residency;
+mod schedule;
 mod seal;
 mod serve;
 mod space;

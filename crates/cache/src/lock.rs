@@ -7,12 +7,13 @@
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::thread::park_timeout;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+
+use crate::schedule::{pause, step};
 
 /// The pauses between tries for a lock that is held for microseconds, each twice the one before,
 /// and how many there are: in all a quarter of a second.
@@ -23,11 +24,11 @@ const PAUSES: u32 = 12;
 /// that holds a lock must not stop others. Nothing tells that a lock came free but waiting for
 /// it without a limit, so this thread pauses.
 pub(crate) fn patiently(mut attempt: impl FnMut() -> io::Result<bool>) -> io::Result<bool> {
-    for pause in 0..PAUSES {
+    for number in 0..PAUSES {
         if attempt()? {
             return Ok(true);
         }
-        park_timeout(PAUSE * 2_u32.pow(pause));
+        pause(PAUSE * 2_u32.pow(number));
     }
     attempt()
 }
@@ -38,6 +39,7 @@ pub(crate) fn try_lock(file: impl AsFd, range: Range<u64>) -> io::Result<bool> {
 }
 
 fn try_record(file: impl AsFd, kind: i32, range: Range<u64>) -> io::Result<bool> {
+    step();
     match fcntl(file, FcntlArg::F_OFD_SETLK(&record(kind, range))) {
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
@@ -64,6 +66,7 @@ pub(crate) fn lock(file: impl AsFd, range: Range<u64>) -> io::Result<()> {
 
 /// Gives the lock on `range` back.
 pub(crate) fn unlock(file: impl AsFd, range: Range<u64>) -> io::Result<()> {
+    step();
     fcntl(file, FcntlArg::F_OFD_SETLK(&record(libc::F_UNLCK, range)))?;
     Ok(())
 }
@@ -71,6 +74,7 @@ pub(crate) fn unlock(file: impl AsFd, range: Range<u64>) -> io::Result<()> {
 /// What of `range` is locked by somebody else: the range of the first such lock, which may be
 /// longer on both sides.
 pub(crate) fn held(file: impl AsFd, range: Range<u64>) -> io::Result<Option<Range<u64>>> {
+    step();
     let mut asked = record(libc::F_WRLCK, range);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut asked))?;
     if i32::from(asked.l_type) == libc::F_UNLCK {

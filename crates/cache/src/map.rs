@@ -9,14 +9,14 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::yield_now;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use object::Time;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
 use crate::lock;
+use crate::schedule::{Mutex, MutexGuard, give_way, step};
 use codec::{Damage, HEADER, Header, MARK, Mark, RECORD, Record};
 
 /// Locks lie far behind the bytes of any map, so that they say nothing about reading it: one
@@ -96,7 +96,7 @@ impl MapFile {
                 Err(_) if tries < TRIES => tries += 1,
                 Err(damage) => return Err(damage.into()),
             }
-            yield_now();
+            give_way();
         }
     }
 
@@ -113,6 +113,7 @@ impl MapFile {
         let changed = self.mark().and_then(|mut mark| {
             change(&mut mark);
             let bytes = mark.encode(&self.header.identity);
+            step();
             self.file.write_all_at(&bytes, MARK.start as u64)?;
             Ok(mark)
         });
@@ -138,6 +139,7 @@ impl MapFile {
     /// # Errors
     /// Of the disk.
     pub fn record(&self, number: u64, crc32c: u32) -> io::Result<()> {
+        step();
         let bytes = Record::encode(&self.header.identity, number, crc32c);
         self.file.write_all_at(&bytes, record_at(number))
     }
@@ -147,6 +149,7 @@ impl MapFile {
     /// # Errors
     /// Of the disk.
     pub fn erase(&self, number: u64) -> io::Result<()> {
+        step();
         self.file.write_all_at(&[0; RECORD], record_at(number))
     }
 
@@ -196,6 +199,7 @@ impl MapFile {
     pub fn touch(&self) -> io::Result<()> {
         let keep = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        step();
         futimens(&self.file, &Timestamps { last_access: keep, last_modification: now })?;
         Ok(())
     }
@@ -220,6 +224,7 @@ fn locks(blocks: Range<u64>) -> Range<u64> {
 
 /// Reads up to the end of the file; what lies behind it stays as it is and fails its checksum.
 fn read_full(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<()> {
+    step();
     while !bytes.is_empty() {
         match file.read_at(bytes, at) {
             Ok(0) => return Ok(()),

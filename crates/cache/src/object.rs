@@ -5,8 +5,8 @@ mod bytes;
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use object::{BLOCK, Span, Version};
@@ -18,6 +18,7 @@ use crate::filling::Filling;
 use crate::identity::Identity;
 use crate::map::MapError;
 use crate::map::codec::{Mark, Record, Seal};
+use crate::schedule::{AtomicBool, Mutex, MutexGuard};
 use crate::seal::seal_of;
 use blocks::Blocks;
 pub(crate) use bytes::{BlockRead, is_intact, write_block};
@@ -180,6 +181,11 @@ impl Object {
             Claim::Ours(claimed) => claimed,
             Claim::Not(step) => return Ok(step),
         };
+        // As long as there is a claim nobody evicts it, but before somebody may have.
+        if self.is_gone() {
+            self.files.map.unclaim(claimed)?;
+            return Ok(Step::Gone);
+        }
         // Whoever had the claim before may have filled them.
         let learned = self.learn(&mut state, claimed.clone());
         if matches!(learned, Ok(true)) && state.known(&claimed).is_none() {

@@ -17,6 +17,7 @@ use crate::cache::{Broken, Cache};
 use crate::map::MapError;
 use crate::map::codec::{Damage, Seal};
 use crate::object::{Loss, Object, is_intact};
+use crate::schedule::step;
 use crate::table::lock;
 
 /// What was found out about an object.
@@ -32,6 +33,7 @@ pub(crate) enum Judgement {
 
 /// What a data file is sealed by.
 pub(crate) fn seal_of(data: &File) -> io::Result<Seal> {
+    step();
     let meta = data.metadata()?;
     let nanos = |nanos: i64| u32::try_from(nanos).unwrap_or(0);
     Ok(Seal {

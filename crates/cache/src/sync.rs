@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustix::fs::syncfs;
@@ -13,6 +13,7 @@ use crate::cache::Cache;
 use crate::disk::Disk;
 use crate::ledger::{mark, unmark};
 use crate::object::Object;
+use crate::schedule::Mutex;
 use crate::seal::seal;
 use crate::table::lock;
 

@@ -1,10 +1,11 @@
 //! Which objects this process has open.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use crate::identity::Identity;
 use crate::object::Object;
+use crate::schedule::{Mutex, MutexGuard};
 
 /// How many objects stay open though nobody reads them now.
 const RECENT: usize = 64;

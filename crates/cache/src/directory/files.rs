@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, fsync, linkat, statat};
+use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, fsync, linkat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -17,6 +17,7 @@ use crate::identity::Identity;
 use crate::lock;
 use crate::map::codec::{Header, Mark};
 use crate::map::{MapError, MapFile};
+use crate::schedule::step;
 
 /// How often an object is made again because somebody else took its files away meanwhile.
 const ROUNDS: usize = 4;
@@ -55,6 +56,7 @@ impl Files {
     /// # Errors
     /// Of the disk.
     pub fn unlinked(&self) -> io::Result<bool> {
+        step();
         Ok(self.map.file().metadata()?.nlink() == 0 || self.data.metadata()?.nlink() == 0)
     }
 }
@@ -116,30 +118,38 @@ impl Directory {
     /// # Errors
     /// Of the disk.
     pub fn make_object(&self, header: &Header, mark: &Mark) -> io::Result<Opened> {
+        Ok(self.make_or_open(header, mark)?.0)
+    }
+
+    /// The same, and says whether the files were made here: of several who want them, by one.
+    pub(crate) fn make_or_open(&self, header: &Header, mark: &Mark) -> io::Result<(Opened, bool)> {
         let identity = &header.identity;
         let shard = self.directory(&shard_path(identity.shard()))?;
         match open_in(&shard, identity)? {
             Opened::Absent => {}
-            other => return Ok(other),
+            other => return Ok((other, false)),
         }
         let _alone = ShardLock::take(&shard);
+        let mut made = false;
         for _ in 0..ROUNDS {
             match open_in(&shard, identity)? {
                 Opened::Absent => {}
-                other => return Ok(other),
+                other => return Ok((other, made)),
             }
             let data = new_data(&shard, header)?;
             if !new_map(&shard, header, mark)? {
-                return Ok(Opened::Absent);
+                return Ok((Opened::Absent, false));
             }
+            made = true;
             // Somebody who removes an old object of this identity may have removed its new data.
+            step();
             let there = statat(&shard, format!("{identity}.data"), AtFlags::SYMLINK_NOFOLLOW);
             match there {
                 Ok(there) if there.st_ino == data.metadata()?.ino() => {}
                 _ => remove(&shard, &format!("{identity}.map"))?,
             }
         }
-        open_in(&shard, identity)
+        Ok((open_in(&shard, identity)?, made))
     }
 
     /// Unlinks both files of an object, whatever they are, and answers the bytes that come free
@@ -150,14 +160,24 @@ impl Directory {
     pub fn unlink_object(&self, identity: &Identity) -> io::Result<u64> {
         let Some(shard) = self.shard(identity.shard())? else { return Ok(0) };
         let _alone = ShardLock::take(&shard);
-        let mut freed = 0;
-        // The map first: data without a map is nothing, a map without data would be damage.
-        for name in [format!("{identity}.map"), format!("{identity}.data")] {
-            let stat = statat(&shard, &name, AtFlags::SYMLINK_NOFOLLOW);
-            remove(&shard, &name)?;
-            freed += stat.map_or(0, |stat| u64::try_from(stat.st_blocks).unwrap_or(0) * 512);
-        }
-        Ok(freed)
+        remove_pair(&shard, identity)
+    }
+
+    /// Unlinks both files of an object in the same way, after `look` was shown the shard, and if
+    /// it finds anything; answers that. Of several who do this at once, one is given it.
+    pub(crate) fn unlink_looked_at<T>(
+        &self,
+        identity: &Identity,
+        look: impl FnOnce(&OwnedFd) -> io::Result<Option<T>>,
+    ) -> io::Result<Option<T>> {
+        let Some(shard) = self.shard(identity.shard())? else { return Ok(None) };
+        let _alone = ShardLock::take(&shard);
+        let Some(seen) = look(&shard)? else { return Ok(None) };
+        // Who passes by the lock of a stopped process may be another one.
+        step();
+        let first = unlinkat(&shard, format!("{identity}.map"), AtFlags::empty()).is_ok();
+        remove_pair(&shard, identity)?;
+        Ok(first.then_some(seen))
     }
 
     /// Unlinks an object if its files are still these.
@@ -167,6 +187,7 @@ impl Directory {
     pub fn unlink_exactly(&self, files: &Files) -> io::Result<u64> {
         let identity = &files.map.header().identity;
         let Some(shard) = self.shard(identity.shard())? else { return Ok(0) };
+        step();
         let there = statat(&shard, format!("{identity}.map"), AtFlags::SYMLINK_NOFOLLOW);
         match there {
             Ok(there) if there.st_ino == files.map.file().metadata()?.ino() => {
@@ -195,21 +216,37 @@ struct ShardLock<'a>(&'a OwnedFd);
 
 impl<'a> ShardLock<'a> {
     fn take(shard: &'a OwnedFd) -> Option<Self> {
-        let taken =
-            lock::patiently(|| match flock(shard, FlockOperation::NonBlockingLockExclusive) {
+        let taken = lock::patiently(|| {
+            step();
+            match flock(shard, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => Ok(true),
                 Err(Errno::WOULDBLOCK) => Ok(false),
                 Err(errno) => Err(errno.into()),
-            });
+            }
+        });
         taken.is_ok_and(|taken| taken).then_some(Self(shard))
     }
 }
 
 impl Drop for ShardLock<'_> {
     fn drop(&mut self) {
+        step();
         // Closing the shard gives it back in any case.
         let _ = flock(self.0, FlockOperation::Unlock);
     }
+}
+
+/// Takes both names away; answers the bytes that come free once nobody has the files open.
+fn remove_pair(shard: &OwnedFd, identity: &Identity) -> io::Result<u64> {
+    let mut freed = 0;
+    // The map first: data without a map is nothing, a map without data would be damage.
+    for name in [format!("{identity}.map"), format!("{identity}.data")] {
+        step();
+        let stat = statat(shard, &name, AtFlags::SYMLINK_NOFOLLOW);
+        remove(shard, &name)?;
+        freed += stat.map_or(0, |stat| u64::try_from(stat.st_blocks).unwrap_or(0) * 512);
+    }
+    Ok(freed)
 }
 
 fn shard_path(number: u8) -> String {
@@ -288,9 +325,13 @@ fn new_map(shard: &OwnedFd, header: &Header, mark: &Mark) -> io::Result<bool> {
             Err(error) => return Err(error),
         }
     };
+    step();
     let made = MapFile::create(&file, header, mark);
     let linked = match &made {
-        Ok(()) => linkat(shard, &temporary, shard, format!("{identity}.map"), AtFlags::empty()),
+        Ok(()) => {
+            step();
+            linkat(shard, &temporary, shard, format!("{identity}.map"), AtFlags::empty())
+        }
         Err(_) => Ok(()),
     };
     remove(shard.as_fd(), &temporary)?;

@@ -108,8 +108,7 @@ fn candidate(
     };
     let mark = files.map.mark()?;
     let used = files.map.last_use()?;
-    let filling = now.since(used) < STUCK_AFTER
-        && files.map.claimed(0..files.map.header().blocks().max(1))?.is_some();
+    let filling = is_being_filled(&files, now)?;
     Ok(Some(Candidate {
         what,
         bytes: pair_charge(shard, &what.to_string())?,
@@ -118,6 +117,12 @@ fn candidate(
         protected: mark.protected,
         busy: filling || is_held(&files.data),
     }))
+}
+
+/// Whether somebody else fills the object, and makes progress.
+pub(super) fn is_being_filled(files: &Files, now: Time) -> io::Result<bool> {
+    Ok(now.since(files.map.last_use()?) < STUCK_AFTER
+        && files.map.claimed(0..files.map.header().blocks().max(1))?.is_some())
 }
 
 impl Files {

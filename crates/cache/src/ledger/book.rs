@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::{Mutex, PoisonError};
-use std::thread::yield_now;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::page::{Moment, Page};
 use super::record::{FILE_LEN, HEADER_USED, Header, SLOTS};
 use crate::lock;
+use crate::schedule::{Mutex, give_way, pause, step};
 
 /// Locks lie far behind the file's bytes, so that they say nothing about reading it.
 const HEADER_LOCK: u64 = 1 << 40;
@@ -94,6 +94,7 @@ impl Book {
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut Page, bool) -> R) -> io::Result<R> {
+        step();
         let mut bytes = [0; FILE_LEN];
         // A shorter file reads as a damaged one.
         let mut read = 0;
@@ -110,25 +111,25 @@ impl Book {
             self.file.set_len(FILE_LEN as u64)?;
         }
         if damaged || page.header != before.header {
+            step();
             self.file.write_all_at(&page.header.encode(), 0)?;
         }
         for (at, slot) in page.changed_slots(&before) {
+            step();
             self.file.write_all_at(&slot, at)?;
         }
         Ok(answer)
     }
 
-    /// Nothing in the product sleeps, but no event tells when a file's lock becomes free to one
-    /// who must not wait for it without end.
-    #[allow(clippy::disallowed_methods)]
+    /// No event tells when a file's lock becomes free to one who must not wait for it without end.
     fn lock_header(&self, tries: u32) -> io::Result<bool> {
         for attempt in 0..=tries {
             if lock::try_lock(&self.file, byte(HEADER_LOCK))? {
                 return Ok(true);
             }
             match attempt {
-                0..TRIES_AT_ONCE => yield_now(),
-                _ => std::thread::sleep(PAUSE),
+                0..TRIES_AT_ONCE => give_way(),
+                _ => pause(PAUSE),
             }
         }
         Ok(false)
@@ -136,6 +137,7 @@ impl Book {
 
     /// The header as it is, read without the lock: none when it is damaged or half written.
     pub(super) fn peek(&self) -> Option<Header> {
+        step();
         let mut bytes = [0; HEADER_USED];
         self.file.read_exact_at(&mut bytes, 0).ok()?;
         Header::decode(&bytes)

@@ -26,8 +26,11 @@ pub(crate) fn pages(bytes: u64) -> u64 {
 /// of 4 KiB and 16 bytes per block), its directory entries, the file system's own records. To be
 /// reserved once, with the object's first bytes, and settled in full.
 pub fn overhead(size: u64) -> u64 {
-    let map = pages(HEADER as u64 + size.div_ceil(BLOCK) * RECORD as u64);
-    map + entry(size)
+    pages(map_len(size)) + entry(size)
+}
+
+fn map_len(size: u64) -> u64 {
+    HEADER as u64 + size.div_ceil(BLOCK) * RECORD as u64
 }
 
 /// Directory entries and extents of an object with `size` bytes of data.
@@ -41,12 +44,24 @@ pub fn footprint(size: u64) -> u64 {
     pages(size).saturating_add(overhead(size))
 }
 
-/// What an object is charged whose data file is `size` bytes long and has `data` bytes allocated,
-/// and whose map has `map` bytes allocated, as `stat` tells it. Never more than was reserved for
-/// it, and the same when the object is whole.
-pub(super) fn charged(size: u64, data: u64, map: u64) -> u64 {
-    let data = pages(data).min(pages(size));
-    data.saturating_add(entry(data.min(size))).saturating_add(pages(map))
+/// A file as `stat` tells it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OnDisk {
+    /// Its length in bytes.
+    pub(super) len: u64,
+    /// What is allocated of it, in bytes.
+    pub(super) allocated: u64,
+}
+
+/// What an object is charged that has these files: what was reserved for it and what was written,
+/// also when it is not whole. Files that are no object's are charged for what is there.
+pub(super) fn charged(data: OnDisk, map: OnDisk) -> u64 {
+    let bytes = pages(data.allocated).min(pages(data.len));
+    let besides = match map.len == map_len(data.len) {
+        true => overhead(data.len),
+        false => entry(bytes.min(data.len)).saturating_add(pages(map.allocated)),
+    };
+    bytes.saturating_add(besides)
 }
 
 #[cfg(test)]
@@ -61,14 +76,19 @@ mod tests {
             let (blocks, rest) = (size / BLOCK, size % BLOCK);
             let reserved = overhead(size) + blocks * BLOCK + pages(rest);
             prop_assert_eq!(reserved, footprint(size));
-            let map = pages(HEADER as u64 + size.div_ceil(BLOCK) * RECORD as u64);
+            let map = OnDisk { len: map_len(size), allocated: pages(map_len(size)) };
             // The file system's own records make a file's allocation larger, never the charge.
-            prop_assert_eq!(charged(size, pages(size) + 8 * PAGE, map), reserved);
+            let data = OnDisk { len: size, allocated: pages(size) + 8 * PAGE };
+            prop_assert_eq!(charged(data, map), reserved);
+            // What is not written yet is no less reserved because the map is sparse.
+            let (data, map) = (OnDisk { len: size, allocated: 0 }, OnDisk { allocated: 0, ..map });
+            prop_assert_eq!(charged(data, map), overhead(size));
         }
 
         #[test]
         fn a_file_of_a_bogus_size_is_charged_for_what_is_there(size: u64, data in 0..1u64 << 40) {
-            let charge = charged(size, data, PAGE);
+            let map = OnDisk { len: 1, allocated: PAGE };
+            let charge = charged(OnDisk { len: size, allocated: data }, map);
             prop_assert!(charge <= pages(data) + entry(data) + PAGE, "{charge}");
         }
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::Ledger;
 use super::charge::pages;
 use crate::lock;
+use crate::schedule::step;
 
 /// Who holds a data file open says so by a shared lock on this byte of it.
 const MARK: Range<u64> = 1 << 40..(1 << 40) + 1;
@@ -69,6 +70,7 @@ impl HeldFile {
 
     /// Looks whether it has been unlinked.
     pub(super) fn look(&mut self) {
+        step();
         if self.unlinked == 0
             && let Ok(stat) = self.file.metadata()
             && stat.nlink() == 0

@@ -7,10 +7,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, OFlags, Stat, statat};
 use rustix::io::Errno;
 
-use super::charge::{PAGE, charged, pages};
+use super::charge::{OnDisk, PAGE, charged, pages};
 use super::place::{PLACES, Place};
 use crate::beneath;
 use crate::directory::names;
+use crate::schedule::step;
 
 /// How deep directories outside `objects` are followed; ours are not that deep.
 const DEPTH_MAX: u32 = 4;
@@ -95,11 +96,13 @@ fn shard_total(dir: &OwnedFd) -> io::Result<Found> {
 /// # Errors
 /// A file cannot be looked at.
 pub(crate) fn pair_charge(dir: &OwnedFd, stem: &str) -> io::Result<u64> {
-    let data = stat_of(dir, &format!("{stem}.data"))?;
-    let map = stat_of(dir, &format!("{stem}.map"))?.map_or(0, |stat| allocated(&stat));
+    let on_disk =
+        |stat: Stat| OnDisk { len: stat.st_size.cast_unsigned(), allocated: allocated(&stat) };
+    let data = stat_of(dir, &format!("{stem}.data"))?.map(on_disk);
+    let map = stat_of(dir, &format!("{stem}.map"))?.map(on_disk).unwrap_or_default();
     Ok(match data {
-        Some(data) => charged(data.st_size.cast_unsigned(), allocated(&data), map),
-        None => pages(map),
+        Some(data) => charged(data, map),
+        None => pages(map.allocated),
     })
 }
 
@@ -123,6 +126,7 @@ fn tree_total(dir: OwnedFd, depth: u32) -> io::Result<Found> {
 }
 
 fn stat_of(dir: &OwnedFd, name: &str) -> io::Result<Option<Stat>> {
+    step();
     match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),

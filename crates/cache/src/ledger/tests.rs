@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +14,16 @@ use super::*;
 const MIB: u64 = 1 << 20;
 const NOW: Time = Time(Duration::from_secs(1_700_000_000));
 const LIMIT: Limit = Limit::Bytes(100 * MIB);
+
+/// What the count is at this moment, whoever is about to change it.
+pub(crate) fn counted(ours: &OwnedFd) -> Usage {
+    let mut bytes = [0; record::FILE_LEN];
+    let file = open_file(ours, OFlags::RDONLY).unwrap();
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    let (page, damaged) = Page::decode(&bytes, Header::default());
+    assert!(!damaged);
+    Usage::from(&page)
+}
 
 struct Scene {
     dir: TempDir,

@@ -11,6 +11,7 @@ use rustix::io::pwritev;
 
 use super::Object;
 use crate::map::codec::{Record, crc};
+use crate::schedule::step;
 
 /// What reading a block gave.
 pub(crate) enum BlockRead {
@@ -45,6 +46,7 @@ impl Object {
         let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
         let (mut buffers, mut unwanted) = (Vec::new(), Vec::new());
         let mut at = block.start;
+        step();
         while at < block.end {
             let chunk = Span::new(at, (at + CHUNK).min(block.end));
             if wanted.covers(chunk) {
@@ -74,6 +76,7 @@ pub(crate) fn write_block(data: &File, number: u64, chunks: &[Chunk]) -> io::Res
     let mut slices: Vec<_> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
     let mut rest = slices.as_mut_slice();
     while !rest.is_empty() {
+        step();
         match pwritev(data, rest, at) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => {
@@ -99,6 +102,7 @@ pub(crate) fn is_intact(data: &File, block: Span, recorded: u32) -> io::Result<b
 }
 
 fn checksum(data: &File, block: Span) -> io::Result<u32> {
+    step();
     let mut scratch = Vec::new();
     let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
     let mut at = block.start;
