@@ -1,6 +1,7 @@
 //! The command line: what was typed ([`LowArgs`]) and what it means ([`Config`]). The rest of
 //! the program never sees the words.
 
+pub mod announce;
 pub mod cache;
 pub mod config;
 pub mod environment;
@@ -8,6 +9,7 @@ pub mod help;
 mod lab;
 pub mod low;
 pub mod parse;
+pub mod status;
 mod suggest;
 pub mod table;
 pub mod umount;
@@ -32,6 +34,10 @@ pub enum Command {
     Mount(Box<Config>),
     /// Unmount a directory.
     Umount(umount::UmountArgs),
+    /// Mark a Kubernetes node as ready.
+    Announce(announce::AnnounceArgs),
+    /// Say how mounts are.
+    Status(status::StatusArgs),
     /// Fetch files of a mount into its cache.
     Warm(warm::WarmArgs),
     /// Look into a node cache, or tidy it.
@@ -162,6 +168,8 @@ pub fn command(
 ) -> Result<Command, Usage> {
     match words.first().and_then(|word| word.to_str()) {
         Some("umount") => umount::command(words.into_iter().skip(1), here),
+        Some("announce") => announce::command(words.into_iter().skip(1), here),
+        Some("status") => status::command(words.into_iter().skip(1), here),
         Some("warm") => warm::command(words.into_iter().skip(1), here),
         Some("cache") => cache::command(words.into_iter().skip(1), here),
         Some("lab") => lab::command(words.into_iter().skip(1)),

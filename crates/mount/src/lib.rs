@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod adapter;
+pub mod announce;
 pub mod control;
 pub mod flags;
 pub mod inspect;
@@ -20,6 +21,7 @@ pub mod roles;
 pub mod savings;
 pub mod serve;
 pub mod state;
+pub mod status;
 pub mod umount;
 pub mod warm;
 
@@ -52,6 +54,8 @@ pub fn run(words: Vec<OsString>, environment: &Environment, here: Option<&Path>)
         }
         Ok(Command::Mount(config)) => told(roles::launcher::run(*config, words)),
         Ok(Command::Umount(args)) => told(umount::run(&args, environment)),
+        Ok(Command::Announce(args)) => told(announce::run(&args, environment)),
+        Ok(Command::Status(args)) => told(status::run(&args, environment)),
         Ok(Command::Warm(args)) => told(warm::run(&args, environment)),
         Ok(Command::Cache(args)) => told(inspect::run(&args)),
         Ok(Command::Lab(options)) => told(lab::run(*options)),

@@ -200,6 +200,26 @@ impl Records {
         serde_json::from_slice(&fs::read(self.file(connection)).ok()?).ok()
     }
 
+    /// The file that is there while the node is announced.
+    pub fn announced(&self) -> PathBuf {
+        self.directory.join("announced")
+    }
+
+    /// Notes whether the node is announced.
+    ///
+    /// # Errors
+    /// The directory cannot be made or is not ours, or the file cannot be changed.
+    pub fn note_announced(&self, announced: bool) -> io::Result<()> {
+        self.prepare()?;
+        match (announced, self.announced()) {
+            (true, file) => File::create(file).map(drop),
+            (false, file) => match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        }
+    }
+
     /// Removes the record of `connection`, and the socket that a killed daemon left.
     pub fn remove(&self, connection: Connection) {
         // A record that stays behind is recognised as stale by its processes.

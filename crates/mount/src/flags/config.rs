@@ -25,6 +25,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The directory to mount on, absolute; symbolic links are resolved when it is looked at.
     pub directory: PathBuf,
+    /// Make the directory if it does not exist.
+    pub create_directory: bool,
     /// Stay in the foreground.
     pub foreground: bool,
     /// Kernel features not to be used.

@@ -18,6 +18,8 @@ pub struct Environment {
     pub log_filter: Option<String>,
     /// `XDG_RUNTIME_DIR`: where a user other than root keeps what must not outlive the boot.
     pub runtime_directory: Option<PathBuf>,
+    /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`: the API server, in a pod.
+    pub kubernetes: Option<(String, u16)>,
     /// Which part of the program this process plays; absent in what the user starts.
     pub role: Option<String>,
 }
@@ -37,6 +39,8 @@ impl Environment {
             max_attempts: get("AWS_MAX_ATTEMPTS"),
             log_filter: get("MOUNTPOINT_LOG"),
             runtime_directory: get("XDG_RUNTIME_DIR").map(PathBuf::from),
+            kubernetes: get("KUBERNETES_SERVICE_HOST")
+                .and_then(|host| Some((host, get("KUBERNETES_SERVICE_PORT")?.parse().ok()?))),
             role: get(ROLE),
         }
     }

@@ -7,8 +7,10 @@ use crate::flags::table::{self, Flag, Group};
 
 const SYNOPSIS: &str = "Usage: mount-s3 [OPTIONS] BUCKET DIRECTORY\n       \
     mount-s3 umount [--lazy] DIRECTORY\n       \
+    mount-s3 status [--json|--quiet] [DIRECTORY...]\n       \
     mount-s3 warm [OPTIONS] DIRECTORY [PATTERN...]\n       \
     mount-s3 cache ls|stat|verify|pin|unpin|evict|clear DIR [PATTERN...]\n       \
+    mount-s3 announce [OPTIONS] --node NAME DIRECTORY...\n       \
     mount-s3 lab [OPTIONS] DIRECTORY|--memory\n";
 
 const INTRODUCTION: &str = "Mounts an S3 bucket as a local directory.\n";

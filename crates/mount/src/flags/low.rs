@@ -68,6 +68,8 @@ pub struct LowArgs {
     pub mask_kernel_features: Vec<String>,
     /// `--foreground`.
     pub foreground: bool,
+    /// `--create-directory`.
+    pub create_directory: bool,
     /// `--log-directory`.
     pub log_directory: Option<PathBuf>,
     /// `--debug`.

@@ -31,7 +31,7 @@ pub struct WarmArgs {
     pub json: bool,
     /// Say nothing but failures.
     pub quiet: bool,
-    help: bool,
+    pub(crate) help: bool,
 }
 
 type Row = Flag<WarmArgs>;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read};
+use std::path::Path;
 use std::process::{Child, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -32,7 +33,11 @@ pub fn run(mut config: Config, words: Vec<OsString>) -> Result<ExitCode, Problem
     let wanted = Identity::of(&config);
     let uid = rustix::process::geteuid().as_raw();
     let records = Records::of_user(uid, config.runtime_directory.as_deref());
-    let site = mountpoint::prepare(&config.directory, &wanted, &records);
+    let mut site = mountpoint::prepare(&config.directory, &wanted, &records);
+    if config.create_directory && matches!(site, Err(Cause::DirectoryMissing)) {
+        site = create(&config.directory)
+            .and_then(|()| mountpoint::prepare(&config.directory, &wanted, &records));
+    }
     match site.map_err(|cause| cannot_mount(&cause, &config))? {
         Site::Served(_) => {
             let directory = config.directory.display();
@@ -56,6 +61,11 @@ pub fn run(mut config: Config, words: Vec<OsString>) -> Result<ExitCode, Problem
         return Ok(keeper::run_in_foreground(&config, &place, words));
     }
     launch(&config, place, words).map_err(|cause| cannot_mount(&cause, &config))
+}
+
+/// Makes the directory to mount on, and what is missing above it.
+fn create(directory: &Path) -> Result<(), Cause> {
+    std::fs::create_dir_all(directory).map_err(|error| Cause::DirectoryUnusable(error.to_string()))
 }
 
 /// Whether as many files may be open as a mount needs. The daemon raises the soft limit itself.

@@ -55,7 +55,10 @@ impl Account {
         let mut status = about.clone();
         let jobs = warmer.map(Warmer::jobs).unwrap_or_default();
         let warming: Vec<_> = jobs.iter().map(|job| job.progress()).collect();
-        status.insert("savings".into(), json!(self.savings()));
+        let savings = self.savings();
+        let summary: Vec<_> = savings.to_string().lines().map(str::to_owned).collect();
+        status.insert("savings".into(), json!(savings));
+        status.insert("summary".into(), json!(summary));
         status.insert("warming".into(), json!(warming));
         status
     }

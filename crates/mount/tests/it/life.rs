@@ -320,3 +320,56 @@ fn changes_are_refused_at_once() {
     let writes = ["PutObject", "CreateMultipartUpload", "DeleteObject", "CopyObject"];
     assert_eq!(writes.map(|operation| server.count(operation)), [0; 4]);
 }
+
+#[test]
+fn status_tells_a_serving_a_hung_and_a_dead_mount_apart_within_seconds() {
+    let server = Server::lab();
+    let bucket = bucket(&server);
+    let mount = mount(&bucket, &[]);
+    let status = |words: &[&str]| {
+        let begun = Instant::now();
+        let ran = run(mount.start().bare().arg("status").args(words).arg(mount.directory()));
+        assert!(begun.elapsed() < Duration::from_secs(6), "it took {:?}", begun.elapsed());
+        ran
+    };
+    let told = status(&[]).ok();
+    assert!(told.contains(": serving s3://alive/") && told.contains("asked of S3: "), "{told}");
+    assert_eq!(status(&["--quiet"]).ok(), "");
+    let json: serde_json::Value = serde_json::from_str(&status(&["--json"]).ok()).unwrap();
+    assert_eq!((&json["state"], &json["bucket"]), (&"serving".into(), &"alive".into()));
+    let all = run(mount.start().bare().arg("status")).text();
+    assert!(all.contains(mount.directory().to_str().unwrap()), "{all}");
+
+    // A mount serves also while S3 is away.
+    drop(bucket);
+    drop(server);
+    assert_eq!(status(&["--quiet"]).ok(), "");
+
+    let (keeper, daemon) = (mount.keeper(), mount.daemon());
+    kill(daemon, Signal::STOP);
+    let hung = status(&["--quiet"]);
+    assert!(hung.code == Some(1) && hung.text().contains(": hung: "), "{hung:#?}");
+    kill(keeper, Signal::STOP);
+    kill(daemon, Signal::KILL);
+    kill(keeper, Signal::KILL);
+    until("both are gone", SOON, || mount.start().processes().is_empty());
+    until("it is dead", SOON, || status(&[]).text().contains(": dead: "));
+    run(mount.start().bare().arg("umount").arg(mount.directory())).ok();
+    let gone = status(&[]);
+    assert!(gone.code == Some(1) && gone.text().contains(": not mounted: "), "{gone:#?}");
+}
+
+#[test]
+fn a_directory_that_does_not_exist_is_made_where_that_is_asked_for() {
+    let server = Server::lab();
+    let bucket = bucket(&server);
+    let start = start(&server);
+    std::fs::remove_dir(start.directory()).unwrap();
+    let refused = run(&mut start.command(&bucket.name));
+    assert!(refused.code == Some(1) && refused.stderr.contains("mkdir -p"), "{refused:#?}");
+    let start = start.words(&["--create-directory"]);
+    run(&mut start.command(&bucket.name)).ok();
+    assert_eq!(std::fs::read(start.directory().join("file")).unwrap(), b"content");
+    run(&mut program(&["umount"], start.directory())).ok();
+    assert!(start.directory().is_dir());
+}

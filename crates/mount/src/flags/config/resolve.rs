@@ -43,6 +43,7 @@ pub(crate) fn resolve(
         cache: cache(&args, here, &mut notes)?,
         log: log(&args, environment, here)?,
         directory: absolute(here, directory)?,
+        create_directory: args.create_directory,
         foreground: args.foreground,
         masked: masked(&args.mask_kernel_features)?,
         runtime_directory: environment.runtime_directory.clone(),

@@ -90,6 +90,10 @@ pub(super) static RUN: &[Row] = &[
     })
     .short('f')
     .doc("Ctrl-C unmounts. Without it the command returns as soon as the mount serves."),
+    Row::switch(Group::Run, "create-directory", "Make the directory if it does not exist", |a| {
+        a.create_directory = true;
+    })
+    .doc("With everything above it, mode 0755. It stays when the bucket is unmounted."),
     Row::value(Group::Run, "log-directory", "DIR", "Write the log into this directory", |a, v| {
         some(&mut a.log_directory, path(v))
     })
