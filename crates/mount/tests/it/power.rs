@@ -74,7 +74,10 @@ fn one_cut(world: &mut World<'_>, mount: Mount, seed: u64) -> (Mount, u64) {
     };
     let settled = world.put(&mount, "settled", 6);
     read(&settled);
-    std::thread::sleep(SETTLED);
+    std::thread::sleep(SETTLED / 2);
+    // Used but once, they would give way to those that are read after the cut.
+    read(&settled);
+    std::thread::sleep(SETTLED / 2);
     let late = world.put(&mount, "late", 4);
     let mount = world.cut(mount, late.clone(), seed);
     let again = |targets: Vec<Target>| -> Vec<Target> {
