@@ -56,7 +56,7 @@
     failureThreshold: 60
   readinessProbe:
     exec: { command: [mount-s3, status, --quiet, {{ .path | quote }}] }
-    periodSeconds: 5
+    periodSeconds: 10
     timeoutSeconds: 8
     failureThreshold: 1
   livenessProbe:
