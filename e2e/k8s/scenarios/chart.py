@@ -101,16 +101,16 @@ def chart_refuses(scene):
 
 @scenario(operator, chart_refuses)
 def chart_mounts(scene):
-    """The DaemonSet mounts two buckets on the node; its pods are ready, with no host namespaces."""
+    """The DaemonSet mounts two buckets on the node, without host namespaces; an earlier pod sees them."""
     cluster = scene.cluster
-    node = cluster.nodes[1]
     # The guide's own DaemonSet, where it ran before, mounts at the same place.
-    cluster.kubectl("delete", "daemonset", "--all-namespaces", "-l", "mount-s3.io/way=guide",
-                    "--ignore-not-found")
-    for directory in (MOUNT, MODELS):
-        node.shell(f"mountpoint -q {directory} && mount-s3 umount {directory} || true")
+    for namespace in ("spark-team-a", "weed"):
+        cluster.kubectl("-n", namespace, "delete", "daemonset", "--all", "--wait")
+    for node in cluster.nodes.values():
+        for directory in (MOUNT, MODELS):
+            node.shell(f"mountpoint -q {directory} && mount-s3 umount {directory} || true")
     fill(scene.store)
-    fill_other(scene.store)
+    content = fill_other(scene.store)
     scene.store.put_bytes("ml-models", "models/a.bin", b"model")
     for node in cluster.nodes.values():
         cluster.load(node, "image")
@@ -118,8 +118,14 @@ def chart_mounts(scene):
     cluster.apply({"apiVersion": "v1", "kind": "Secret",
                    "metadata": {"name": "store", "namespace": NAMESPACE},
                    "stringData": scene.store.environment()})
+    cluster.pod("early", f"until [ -e {MOUNT}/{OTHER} ]; do sleep 0.2; done; "
+                f"sha256sum {MOUNT}/{OTHER}", container=SEEN, **MOUNTS)
+    until("the early pod runs", 30,
+          lambda: cluster.get("pod", "early")["status"]["phase"] == "Running")
     upgrade(scene)
     rolled(cluster)
+    printed = cluster.finish("early")
+    expect(hashlib.sha256(content).hexdigest() in printed, f"the early pod printed {printed}")
     spec = pods(cluster)[0]["spec"]
     for name in ("hostPID", "hostIPC", "hostNetwork"):
         expect(not spec.get(name), f"the pod has {name}")
