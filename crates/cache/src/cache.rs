@@ -1,6 +1,7 @@
 //! A node cache as one process uses it.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -16,7 +17,7 @@ use crate::backing::Backings;
 use crate::cached::Cached;
 use crate::directory::{DirectoryError, Opened, Warning};
 use crate::disk::{Disk, Opening};
-use crate::filling::{AHEAD, Filling, WRITERS};
+use crate::filling::{AHEAD, Filling, writers};
 use crate::health::Road;
 use crate::identity::Scope;
 use crate::ledger::overhead;
@@ -90,13 +91,14 @@ impl Cache {
         let opening = Opening { dir, boot, spacious };
         let table = Arc::<Table>::default();
         let disk = opening.open(&table)?;
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let [reading, writing] = Road::of_a_disk(["used", "written to"]);
         let cache = Arc::new(Self {
             budget: budget.clone(),
             stats: Stats::default(),
             reading,
             writing,
-            writers: Semaphore::new(WRITERS),
+            writers: Semaphore::new(writers(cores)),
             ahead: Arc::new(Semaphore::new(AHEAD)),
             clock,
             opening,

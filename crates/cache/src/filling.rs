@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -21,13 +21,19 @@ use crate::space::Reservation;
 
 /// How long a fetched block waits for the disk to catch up before the disk counts as failing.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How many blocks are written at the same time.
-pub(crate) const WRITERS: usize = 4;
+/// How many files are written at the same time, at most and at least. More than there are cores
+/// only hold more memory.
+const WRITERS: RangeInclusive<usize> = 2..=4;
 /// How many landed blocks one writer writes before others have their turn.
 const AT_ONCE: u64 = 4;
 /// How many blocks readers may have that the disk has not, all readers together: more would only
 /// fill the memory, and then be given up.
 pub(crate) const AHEAD: usize = 8;
+
+/// How many files are written at the same time on a machine with so many cores.
+pub(crate) fn writers(cores: usize) -> usize {
+    cores.clamp(*WRITERS.start(), *WRITERS.end())
+}
 
 /// Blocks of one object that are on their way.
 pub(crate) struct Filling {
@@ -237,7 +243,7 @@ async fn arrive(filling: &Filling, number: u64) -> Option<bool> {
 async fn keep(
     cache: &Arc<Cache>,
     object: &Arc<Object>,
-    filling: &Filling,
+    filling: &Arc<Filling>,
     first: u64,
     room: &mut Reservation,
 ) -> Option<u64> {
@@ -255,11 +261,14 @@ async fn keep(
     let (count, len) = (blocks.len() as u64, blocks.iter().flatten().map(|c| c.len() as u64).sum());
     // However much of it gets there: not less may be counted than is written.
     room.settle(len);
-    let writing = object.clone();
+    let (writing, filling) = (object.clone(), filling.clone());
     let written = cache.blocking(move |cache| {
-        for (number, chunks) in (first..).zip(&blocks) {
-            write_down(&writing, number, chunks)?;
+        for (number, chunks) in (first..).zip(blocks) {
+            write_down(&writing, number, &chunks)?;
             cache.stats.filled_bytes.add(writing.span(number..number + 1).len());
+            // Its memory is others' while the next block is written.
+            drop(chunks);
+            filling.reach(number + 1);
         }
         Ok::<_, io::Error>(())
     });

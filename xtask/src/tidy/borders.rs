@@ -3,14 +3,15 @@
 use super::root;
 
 /// The table of ARCHITECTURE.md: a crate of ours, and those of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("object", &[]),
     ("fuse", &[]),
+    ("cluster", &[]),
     ("lab", &[]),
     ("s3", &["object"]),
     ("fs", &["object"]),
     ("cache", &["object"]),
-    ("mount", &["object", "s3", "fuse", "fs", "cache", "lab"]),
+    ("mount", &["object", "s3", "fuse", "fs", "cache", "cluster", "lab"]),
     ("testkit", &["lab"]),
 ];
 
