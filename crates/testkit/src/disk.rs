@@ -77,6 +77,10 @@ impl Disk {
     pub fn come_back(&self) {
         let gone = || unmount(self.path(), UnmountFlags::empty()).is_ok();
         until("nobody uses the disk", Duration::from_secs(10), gone);
+        // A mount namespace that others made meanwhile has a copy of the mount: as long as it
+        // lives the file system stays as it was when the power went.
+        let let_go = || run(Command::new("losetup").arg("-j").arg(self.image())).ok().is_empty();
+        until("no other namespace has the disk", Duration::from_secs(60), let_go);
         self.mount();
     }
 }
