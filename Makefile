@@ -77,6 +77,18 @@ deny: ## Licences, advisories, sources of all dependencies (installs cargo-deny)
 bench: setup build ## Measure reading against a plain S3 client
 	$(CARGO) xtask bench read
 
+# Everything in the archive is as old as the last commit, so that the same sources make the same bytes.
+IMAGE := $(TARGET)/image/mount-s3.tar
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: image
+image: setup build ## Make a container image, an OCI archive, without a container daemon
+	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scripts/image $(BINARY) $(IMAGE)
+
+.PHONY: test-image
+test-image: image ## Look at the image and run it as a container would
+	@scripts/test-image $(IMAGE) $(BINARY)
+
 .PHONY: install
 install: ## Install the binary (DESTDIR, PREFIX); build first: make build
 	@test -x $(BINARY) || { echo 'build first: make build'; exit 1; }
