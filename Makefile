@@ -89,6 +89,11 @@ image: setup build ## Make a container image, an OCI archive, without a containe
 test-image: image ## Look at the image and run it as a container would
 	@scripts/test-image $(IMAGE) $(BINARY)
 
+.PHONY: check-deploy
+check-deploy: ## Everything under deploy/ against schemas, shellcheck and planted errors
+	@scripts/check-deploy
+	@scripts/check-deploy --self-test
+
 .PHONY: install
 install: ## Install the binary (DESTDIR, PREFIX); build first: make build
 	@test -x $(BINARY) || { echo 'build first: make build'; exit 1; }
