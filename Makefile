@@ -89,6 +89,14 @@ image: setup build ## Make a container image, an OCI archive, without a containe
 test-image: image ## Look at the image and run it as a container would
 	@scripts/test-image $(IMAGE) $(BINARY)
 
+.PHONY: packages
+packages: setup build ## Pack the binary as .deb and .rpm (builds cargo-deb and cargo-generate-rpm once)
+	@scripts/packages $(BINARY) $(TARGET)
+
+.PHONY: test-packages
+test-packages: packages ## Install, run, reboot and remove the packages on small Debians; user data too
+	@scripts/test-packages $(BINARY) $(TARGET)/packages $(TARGET)/tools/debian-root
+
 .PHONY: check-deploy
 check-deploy: ## Everything under deploy/ against schemas, shellcheck and planted errors
 	@scripts/check-deploy
