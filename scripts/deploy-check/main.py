@@ -7,6 +7,8 @@ import plants
 from checks import Checks
 
 ROOT = Path(__file__).resolve().parents[2]
+# Also the scripts that end on a user's machine with the package, and those of this project.
+DIRECTORIES = ["deploy", "crates/mount/package", "scripts"]
 
 
 def files_below(directory):
@@ -37,7 +39,9 @@ def main(schemas, *words):
     if words == ("-",):
         texts = [("standard input.yaml", sys.stdin.read())]
     else:
-        paths = [Path(word).resolve() for word in words] or list(files_below(ROOT / "deploy"))
+        paths = [Path(word).resolve() for word in words] or [
+            path for directory in DIRECTORIES for path in files_below(ROOT / directory)
+        ]
         texts = [(path.relative_to(ROOT).as_posix(), path.read_text()) for path in paths]
     failed = 0
     for path, text in texts:

@@ -180,6 +180,8 @@ def heals_after_the_death_of(machine, victim):
     main = "systemctl show --value --property MainPID mount-s3@s3"
     before = machine.ok(main)
     machine.ok(f'kill -KILL "$(grep -lx {victim} /proc/[0-9]*/comm | cut -d/ -f3)"')
+    # Not even until the next start does a dead mount stay.
+    until(f"nothing is mounted after {victim} died", lambda: not machine(MOUNTED).stdout, 4)
     until(f"{victim} died and was noticed", lambda: machine.ok(main) != before)
     until(f"the mount is back after {victim} died", lambda: machine(READ).returncode == 0, 30)
     reads(machine)
