@@ -77,6 +77,31 @@ deny: ## Licences, advisories, sources of all dependencies (installs cargo-deny)
 bench: setup build ## Measure reading against a plain S3 client
 	$(CARGO) xtask bench read
 
+# Everything in the archive is as old as the last commit, so that the same sources make the same bytes.
+IMAGE := $(TARGET)/image/mount-s3.tar
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: image
+image: setup build ## Make a container image, an OCI archive, without a container daemon
+	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scripts/image $(BINARY) $(IMAGE)
+
+.PHONY: test-image
+test-image: image ## Look at the image and run it as a container would
+	@scripts/test-image $(IMAGE) $(BINARY)
+
+.PHONY: packages
+packages: setup build ## Pack the binary as .deb and .rpm (builds cargo-deb and cargo-generate-rpm once)
+	@scripts/packages $(BINARY) $(TARGET)
+
+.PHONY: test-packages
+test-packages: packages ## Install, run, reboot and remove the packages on small Debians; user data too
+	@scripts/test-packages $(BINARY) $(TARGET)/packages $(TARGET)/tools/debian-root
+
+.PHONY: check-deploy
+check-deploy: ## Everything under deploy/ against schemas, shellcheck and planted errors
+	@scripts/check-deploy
+	@scripts/check-deploy --self-test
+
 .PHONY: install
 install: ## Install the binary (DESTDIR, PREFIX); build first: make build
 	@test -x $(BINARY) || { echo 'build first: make build'; exit 1; }

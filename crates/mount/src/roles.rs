@@ -22,6 +22,7 @@ mod deadline;
 mod keeper;
 pub mod launcher;
 mod link;
+mod orphans;
 mod sys;
 
 use std::ffi::{OsStr, OsString};

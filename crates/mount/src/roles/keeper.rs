@@ -15,6 +15,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use super::link::{Answer, Request};
+use super::orphans::Orphans;
 use super::{Assignment, Deadline, Link, Place, detach_stdio, start};
 use crate::flags::Config;
 use crate::log::{self, Delivery};
@@ -112,6 +113,7 @@ struct Keeper<'a> {
     daemon: Child,
     link: Link,
     signals: UnixStream,
+    orphans: Orphans,
     audience: Audience,
     phase: Phase,
     deadline: Deadline,
@@ -126,6 +128,7 @@ impl<'a> Keeper<'a> {
         audience: Audience,
     ) -> io::Result<Self> {
         let signals = signals()?;
+        let orphans = Orphans::watch()?;
         let (link, theirs) = Link::pair()?;
         let daemon = start(&Assignment::Daemon(place.clone()), "mount-s3", words)
             .stdin(Stdio::from(theirs.into_fd()))
@@ -141,6 +144,7 @@ impl<'a> Keeper<'a> {
             daemon,
             link,
             signals,
+            orphans,
             audience,
             phase: Phase::Starting,
             deadline: Deadline::after(Duration::from_secs(START_SECONDS)),
@@ -151,11 +155,11 @@ impl<'a> Keeper<'a> {
     /// Does what comes until the daemon has ended, then cleans up.
     fn tend(&mut self) -> ExitCode {
         loop {
-            let ready = match &self.audience {
-                Audience::Launcher(pipe) => self.deadline.wait(&[&self.link, &self.signals, pipe]),
-                _ => self.deadline.wait(&[&self.link, &self.signals]),
-            };
-            let ready = ready.unwrap_or_else(|error| {
+            let mut sources: Vec<&dyn AsFd> = vec![&self.link, &self.signals, &self.orphans];
+            if let Audience::Launcher(pipe) = &self.audience {
+                sources.push(pipe);
+            }
+            let ready = self.deadline.wait(&sources).unwrap_or_else(|error| {
                 tracing::error!("waiting failed: {error}");
                 self.deadline = Deadline::after(Duration::ZERO);
                 Vec::new()
@@ -171,6 +175,8 @@ impl<'a> Keeper<'a> {
                 let _ = self.signals.read(&mut [0; 16]);
                 self.stop();
             } else if is_ready(2) {
+                self.orphans.bury(self.daemon.id());
+            } else if is_ready(3) {
                 tracing::warn!("the command that waited for the mount is gone");
                 self.audience = Audience::Told;
                 self.stop();
