@@ -21,7 +21,9 @@ SPARK_USER = 185
 DEBIAN = "bookworm"
 # What Spark, PySpark and the operator want of a system.
 DEBIAN_PACKAGES = "ca-certificates,openjdk-17-jre-headless,procps,python3"
-SPARK_PARTS = ("bin", "sbin", "jars", "examples", "data")
+# Parts of the source distribution, and where Spark's own images have them.
+SPARK_PARTS = {"bin": "bin", "sbin": "sbin", "jars": "jars", "data": "data",
+               "examples": "examples/src/main/python"}
 
 
 def mount_s3_name():
@@ -131,8 +133,9 @@ def add_spark(root, sdist):
     with tarfile.open(sdist) as tar:
         tar.extractall(root / "tmp", filter="fully_trusted")
     source = root / "tmp" / prefix
-    for part in SPARK_PARTS:
-        shutil.move(source / "deps" / part, home / part)
+    for part, place in SPARK_PARTS.items():
+        (home / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(source / "deps" / part, home / place)
     (home / "python/lib").mkdir(parents=True)
     shutil.move(source / "pyspark", home / "python/pyspark")
     for library in (source / "lib").glob("*.zip"):

@@ -21,6 +21,8 @@ DISKS = ("var/lib/containerd", "var/lib/kubelet", "var/log/pods", "var/log/conta
 # The kubelet sets these for the whole machine; it may write them here as it likes.
 SYSCTLS = {"vm/overcommit_memory": 1, "kernel/panic": 10, "kernel/panic_on_oops": 1}
 
+RESTART_SECONDS = 0.5
+
 
 def mount(*words):
     subprocess.run(["mount", *map(str, words)], check=True)
@@ -94,21 +96,26 @@ def main(file):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
     Path("/var/log/components/ready").touch()
-    for name, command in config["components"].items():
-        start(name, command)
-    # Whatever loses its parent becomes a child of the first process, which has to bury it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    supervise(config["components"])
+
+
+def supervise(components):
+    """Keeps the components running for ever, as an init system does: some give up at first."""
+    running = {start(name, command): name for name, command in components.items()}
     while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            time.sleep(0.1)
+        # Whatever loses its parent becomes a child of the first process, which has to bury it.
+        name = running.pop(os.wait()[0], None)
+        if name is not None:
+            time.sleep(RESTART_SECONDS)
+            running[start(name, components[name])] = name
 
 
 def start(name, command):
+    """Starts a component; its process."""
     with open(f"/var/log/components/{name}.log", "ab") as log:
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                         start_new_session=True)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                start_new_session=True).pid
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import shutil
 import time
 
 from . import facts
-from .shell import output, run
+from .shell import Failure, output, run
 
 PACKAGES = ["containerd", "runc", "containernetworking-plugins", "etcd-server", "iptables",
             "conntrack", "busybox-static", "debootstrap", "iproute2", "openssl", "kmod",
-            "util-linux", "python3-venv"]
+            "util-linux", "binutils", "python3-venv"]
 BUILD_SECONDS = 1400
 VERSION_VARIABLE = "k8s.io/component-base/version"
 
@@ -36,13 +36,18 @@ def prepare(say):
 
 def install(say):
     """The Debian packages that are missing."""
+    if not shutil.which("dpkg-query"):
+        raise Failure("the cluster is made of Debian's packages, and this is another system; "
+                      "use Debian 12, a virtual machine of it for example")
+    if not shutil.which("go"):
+        raise Failure("Go is missing; install 1.24 or later from https://go.dev/dl/")
     listed = run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *PACKAGES],
                  check=False).stdout
     there = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
     missing = [name for name in PACKAGES if name not in there]
     if missing:
         say(f"installing {' '.join(missing)}")
-        # A policy of 101 keeps Debian from starting the daemons among them.
+        # In this run level the daemons among them are not started.
         quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         run(["apt-get", "update", "-q"], seconds=300, env=quiet)
         run(["apt-get", "install", "-y", "--no-install-recommends", *missing], seconds=600,

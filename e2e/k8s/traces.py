@@ -4,8 +4,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from . import cgroups
+from . import cgroups, facts
 
+OF_OTHERS_TOO = ("processes", "FUSE connections")
 SYSCTLS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward")
 
 
@@ -18,7 +19,7 @@ def seen():
         "firewall rules": rules(),
         "sysctls": {f"{name} = {Path('/proc/sys', name).read_text().strip()}"
                     for name in SYSCTLS},
-        "namespaces with processes": namespaces(),
+        "processes": processes(),
         "FUSE connections": fuse(),
     }
 
@@ -28,7 +29,9 @@ def differences(before, after):
     words = []
     for kind, lines in after.items():
         words += [f"{kind}: left behind: {line}" for line in sorted(lines - before[kind])]
-        words += [f"{kind}: taken away: {line}" for line in sorted(before[kind] - lines)]
+        # Others may end what they had begun.
+        if kind not in OF_OTHERS_TOO:
+            words += [f"{kind}: taken away: {line}" for line in sorted(before[kind] - lines)]
     return words
 
 
@@ -43,13 +46,17 @@ def rules():
     return {line for line in lines if line.startswith("-A")}
 
 
-def namespaces():
-    """The process-id namespaces that have processes: each node is one, each pod another."""
+def processes():
+    """Processes of a run: each sees mounts of its directory, or is in its cgroups."""
     found = set()
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
-                found.add(os.readlink(process / "ns/pid"))
+                ours = (str(facts.WORK) in (process / "mountinfo").read_text()
+                        or facts.CGROUP in (process / "cgroup").read_text())
+                if ours:
+                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found.add(f"{process.name} {command.decode(errors='replace')[:80]}")
             except OSError:
                 pass
     return found

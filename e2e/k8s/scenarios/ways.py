@@ -2,10 +2,11 @@
 
 import hashlib
 
+from ..cluster import is_ready
 from ..scenario import scenario
 from ..shell import expect, until
 from ..weed import Weed
-from .cluster import second_node
+from .cluster import one_node
 from .guide import (BUCKET, DEPLOY, MOUNT, MOUNTS, SEEN, daemonset, executor_logs, fill_other,
                     guide_daemonset, guide_first_job, jars, job, mount_of, planned, serves)
 from .spark import GUIDE_LABEL, NAMESPACE, finished
@@ -113,34 +114,6 @@ def several_buckets(scene):
             expect(f"Fetching file:{directory}/jars/" in log, f"{pod} fetched nothing there")
 
 
-@scenario(guide_first_job, second_node)
-def two_nodes(scene):
-    """A second, tainted node gets the mount; a job on both fetches each JAR once on each node."""
-    cluster = scene.cluster
-    node = cluster.nodes[2]
-    cluster.kubectl("taint", "node", "node-2", "dedicated=spark:NoSchedule")
-    for archive in ("mount-s3", "spark"):
-        cluster.load(node, archive)
-    cluster.kubectl("label", "node", "node-2", GUIDE_LABEL)
-    fill_other(scene.store)
-    for one in cluster.nodes.values():
-        until(f"{one.name} has the mount", 60, lambda: serves(one))
-    cold(cluster.nodes[1])
-    scene.store.reset()
-    apart = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
-        {"labelSelector": {"matchLabels": {"spark-role": "executor"}},
-         "topologyKey": "kubernetes.io/hostname"}]}}
-    cluster.kubectl("-n", NAMESPACE, "delete", "pods", "-l", "spark-role=executor")
-    job(scene, "both", executor={"affinity": apart, "tolerations": [{"operator": "Exists"}]})
-    pods = cluster.get("-n", NAMESPACE, "pods", "-l",
-                       "spark-role=executor,sparkoperator.k8s.io/app-name=both")["items"]
-    nodes = sorted(pod["spec"]["nodeName"] for pod in pods)
-    expect(nodes == ["node-1", "node-2"], f"the executors ran on {nodes}")
-    gets = len(fetched(scene))
-    expect(gets == 2 * planned(jars()), f"{gets} GETs of JARs for two nodes")
-    scene.facts["gets"] = gets
-
-
 @scenario(guide_daemonset)
 def another_store(scene):
     """The same from SeaweedFS: a pod reads the right bytes."""
@@ -162,3 +135,44 @@ def another_store(scene):
     cluster.pod("reader", "sha256sum /mnt/weed/jars/library.jar", "weed", container=SEEN, **MOUNTS)
     printed = cluster.finish("reader", "weed").split()
     expect(printed[0] == hashlib.sha256(content).hexdigest(), f"it printed {printed}")
+
+
+@scenario(one_node)
+def second_node(scene):
+    """A second node becomes ready; a pod on it reaches a pod on the first."""
+    node = scene.cluster.start(2)
+    # Tainted before anything finds it; what it will run is there before it is wanted.
+    scene.cluster.kubectl("taint", "node", node.name, "dedicated=spark:NoSchedule")
+    for archive in scene.cluster.archives:
+        scene.cluster.load(node, archive)
+    scene.cluster.pod("listener", "echo from the first node | nc -l -p 7000", nodeName="node-1",
+                      container={"ports": [{"containerPort": 7000}]})
+    until("the listener runs", 30, lambda: is_ready(scene.cluster.get("pod", "listener")))
+    address = scene.cluster.get("pod", "listener")["status"]["podIP"]
+    scene.cluster.pod("caller", f"nc -w 5 {address} 7000", nodeName="node-2")
+    printed = scene.cluster.finish("caller")
+    expect("from the first node" in printed, f"it printed {printed}")
+
+
+@scenario(guide_first_job, second_node)
+def two_nodes(scene):
+    """A second, tainted node gets the mount; a job on both fetches each JAR once on each node."""
+    cluster = scene.cluster
+    cluster.kubectl("label", "node", "node-2", GUIDE_LABEL)
+    fill_other(scene.store)
+    for one in cluster.nodes.values():
+        until(f"{one.name} has the mount", 60, lambda: serves(one))
+    cold(cluster.nodes[1])
+    scene.store.reset()
+    apart = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"labelSelector": {"matchLabels": {"spark-role": "executor"}},
+         "topologyKey": "kubernetes.io/hostname"}]}}
+    cluster.kubectl("-n", NAMESPACE, "delete", "pods", "-l", "spark-role=executor")
+    job(scene, "both", executor={"affinity": apart, "tolerations": [{"operator": "Exists"}]})
+    pods = cluster.get("-n", NAMESPACE, "pods", "-l",
+                       "spark-role=executor,sparkoperator.k8s.io/app-name=both")["items"]
+    nodes = sorted(pod["spec"]["nodeName"] for pod in pods)
+    expect(nodes == ["node-1", "node-2"], f"the executors ran on {nodes}")
+    gets = len(fetched(scene))
+    expect(gets == 2 * planned(jars()), f"{gets} GETs of JARs for two nodes")
+    scene.facts["gets"] = gets
