@@ -56,6 +56,14 @@ spark: setup $(if $(MOUNT_S3),,build) ## Spark 3.5.3 with its JARs from a mount:
 	@scripts/spark --tools $(TARGET)/tools/spark --json $(TARGET)/spark.json $(SPARK_ARGS) \
 		$(or $(MOUNT_S3),$(BINARY))
 
+.PHONY: e2e-k8s
+e2e-k8s: setup $(if $(MOUNT_S3),,build) ## A real Kubernetes with the Spark operator: the guide, executed (E2E_ARGS="--only NAME --keep")
+	@python3 -m e2e.k8s $(E2E_ARGS)
+
+.PHONY: e2e-k8s-clean
+e2e-k8s-clean: ## Take away what a run of e2e-k8s left that did not get to its end
+	@python3 -m e2e.k8s clean
+
 .PHONY: test-faults
 test-faults: setup ## 20,000 checked reads under 5 % of every fault
 	$(IT) --ignored --nocapture twenty_thousand
