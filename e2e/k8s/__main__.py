@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import facts, scene, supervisor
 from .scenario import SCENARIOS
-from .scenarios import cluster, guide, spark, ways  # noqa: F401 (they register themselves)
+from .scenarios import chart, cluster, guide, spark, ways  # noqa: F401 (they register themselves)
 from .shell import Failure
 
 

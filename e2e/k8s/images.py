@@ -34,7 +34,7 @@ def mount_s3_name():
 def prepare(say):
     """Makes the archives that are not there or not of the present sources; name to archive."""
     facts.IMAGES.mkdir(parents=True, exist_ok=True)
-    return {"busybox": busybox(), "spark": spark(say), "mount-s3": mount_s3()}
+    return {"busybox": busybox(), "spark": spark(say), "mount-s3": mount_s3(), "image": image()}
 
 
 def busybox():
@@ -79,6 +79,19 @@ def mount_s3():
         seal(path, root, [mount_s3_name()], {
             "Env": ["PATH=/bin:/usr/bin"], "Entrypoint": ["mount-s3"]})
     stamp(path, state)
+    return path
+
+
+def image():
+    """The image that `make image` makes: nothing but the binary and what it links."""
+    path = facts.IMAGES / "mount-s3.tar"
+    script = facts.REPOSITORY / "scripts/image"
+    binary = facts.mount_s3()
+    facts_of = binary.stat()
+    state = f"{binary} {facts_of.st_size} {facts_of.st_mtime_ns}".encode() + script.read_bytes()
+    if not current(path, state):
+        run([script, binary, path], seconds=120)
+        stamp(path, state)
     return path
 
 
