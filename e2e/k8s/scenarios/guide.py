@@ -235,6 +235,7 @@ def guide_pod_deleted(scene):
     node = cluster.nodes[1]
     reader = watcher(cluster, "undisturbed")
     before = node.shell("pgrep -x mount-s3").split()
+    expect(before, "there is no process of the mount")
     (old,) = cluster.running("app=mountpoint-s3", NAMESPACE)
     cluster.kubectl("-n", NAMESPACE, "delete", "pod", old)
     until("another pod has taken its place", 60,
