@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import threading
 
 from .. import facts
@@ -85,9 +86,11 @@ BAD = {
 
 @scenario()
 def chart_refuses(scene):
-    """The chart is sound, and each kind of wrong value is refused with what is wrong."""
+    """The chart is sound, deploy/manifests is made from it, and wrong values are refused by name."""
     cluster = scene.cluster
     cluster.helm("lint", CHART, "--strict", "--values", values(scene))
+    run([facts.REPOSITORY / "scripts/render-manifests", "--check"],
+        env=os.environ | {"HELM": str(facts.BINARIES / "helm")})
     for what, (changes, words) in BAD.items():
         try:
             cluster.helm("template", "mount-s3", CHART, "--kube-version", facts.KUBERNETES,
