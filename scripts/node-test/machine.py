@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-UNIFIED = [Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")]
+NAME = "mount-s3-machine-"
 # What systemd has to find before it starts: devices, an empty /run, a tree of cgroups.
 START = r"""
 mount --bind "$root" "$root"
@@ -62,6 +62,31 @@ def until(what, condition, patience=20):
     raise Failure(f"did not come true within {patience} s: {what}")
 
 
+def unified():
+    """Where the tree of cgroup2 is, also on machines that have the older one beside it."""
+    for path in (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")):
+        if (path / "cgroup.procs").exists():
+            return path
+    raise Failure("there is no cgroup2: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")
+
+
+def remove_cgroup(top):
+    """Removes a cgroup and those below it; nobody may be in them."""
+    for directory in sorted(top.rglob("*"), reverse=True):
+        if directory.is_dir():
+            directory.rmdir()
+    top.rmdir()
+
+
+def sweep(debian):
+    """Removes what a run left that was killed. Only one run at a time may be on a Debian."""
+    for scratch in debian.parent.glob(f"{NAME}*"):
+        cgroup = unified() / scratch.name
+        if cgroup.is_dir():
+            remove_cgroup(cgroup)
+        shutil.rmtree(scratch)
+
+
 class Machine:
     """A Debian, changed only in a layer that `with` removes, with everything that runs in it."""
 
@@ -72,7 +97,7 @@ class Machine:
         self.cgroup = None
 
     def __enter__(self):
-        self.scratch = Path(tempfile.mkdtemp(prefix="mount-s3-machine-"))
+        self.scratch = Path(tempfile.mkdtemp(prefix=NAME, dir=self.debian.parent))
         self.root = self.scratch / "root"
         self.layer = self.scratch / "layer"
         work = self.scratch / "work"
@@ -94,9 +119,8 @@ class Machine:
 
     def start(self):
         """Starts systemd, and waits until it has started everything."""
-        unified = next(path for path in UNIFIED if (path / "cgroup.procs").exists())
-        self.cgroup = unified / f"mount-s3-machine-{os.getpid()}"
-        self.cgroup.mkdir(exist_ok=True)
+        self.cgroup = unified() / self.scratch.name
+        self.cgroup.mkdir()
         namespaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child"]
         join = f'echo $$ >"{self.cgroup}/cgroup.procs"; exec unshare "$@"'
         inner = ["bash", "-euc", START]
@@ -184,10 +208,7 @@ class Machine:
             "the machine is off",
             lambda: "populated 0" in (self.cgroup / "cgroup.events").read_text(),
         )
-        for directory in sorted(self.cgroup.rglob("*"), reverse=True):
-            if directory.is_dir():
-                directory.rmdir()
-        self.cgroup.rmdir()
+        remove_cgroup(self.cgroup)
 
     def changes(self):
         """What is there that was not, or is not any more, without what package tools note down."""

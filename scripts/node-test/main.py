@@ -1,6 +1,8 @@
 """Runs the tests of packages and user data: what `scripts/test-packages` calls."""
 
 import argparse
+import fcntl
+import signal
 import sys
 import time
 import traceback
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import packages
 import user_data
-from machine import Failure, Machine
+from machine import Failure, Machine, sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,6 +56,11 @@ def main():
     )
     asked = words.parse_args()
     tests = Tests(asked.binary, asked.packages, asked.debian)
+    # Process 1, which this is, is sent no signal that it does not ask for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    turn = open(tests.debian / "etc/hostname", encoding="utf-8")
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    sweep(tests.debian)
     cases = packages.CASES + user_data.CASES
     chosen = [
         case

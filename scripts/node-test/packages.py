@@ -108,6 +108,7 @@ def the_unit_is_understood_by_systemd(tests):
             "systemd-analyze verify --recursive-errors=no --man=no mount-s3@s3.service"
         )
         expect("mount-s3" not in said, said)
+        machine.ok("systemctl show mount-s3@s3 --property OOMPolicy | grep -x OOMPolicy=continue")
 
 
 def a_deb_comes_and_goes_without_a_trace(tests):

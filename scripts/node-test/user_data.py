@@ -1,7 +1,10 @@
 """The user data of deploy/node, run as cloud-init runs it, and the policies beside it."""
 
 import fnmatch
+import hashlib
 import json
+import re
+from pathlib import Path
 
 from machine import Failure
 from packages import MOUNTED, digest, expect, nothing_mounted, reads
@@ -75,13 +78,16 @@ def prepare(machine, store, script):
 
 
 def script_of(tests, system, web, bucket="my-spark-jars"):
-    """The user data with this test's address, and nothing else changed."""
+    """The user data with this test's package and bucket, and nothing else changed."""
     text = (tests.root / f"deploy/node/user-data/{system}.sh").read_text()
     kind = {"al2023": "rpm", "ubuntu": "deb"}[system]
     lines = text.splitlines(keepends=True)
     for number, line in enumerate(lines):
         if line.startswith("PACKAGE_URL="):
             lines[number] = f"PACKAGE_URL={web.address}/mount-s3.{kind}\n"
+        if line.startswith("PACKAGE_SHA256="):
+            package = Path(tests.packages) / f"mount-s3.{kind}"
+            lines[number] = f"PACKAGE_SHA256={hashlib.sha256(package.read_bytes()).hexdigest()}\n"
         if line.startswith("BUCKET="):
             lines[number] = f"BUCKET={bucket}\n"
     return "".join(lines)
@@ -126,6 +132,17 @@ def a_node_without_its_mount_says_so_and_does_not_join(tests):
             expect("no-such-bucket is not mounted" in said and "fix:" in said, said)
             machine.fails("systemctl is-active --quiet cloud-final.service")
             machine.fails("test -e /run/joined")
+
+
+def a_package_that_is_another_one_is_not_installed(tests):
+    for system in ("al2023", "ubuntu"):
+        with tests.machine() as machine, Store(tests.binary) as store, Web(tests.packages) as web:
+            script = script_of(tests, system, web)
+            prepare(machine, store, re.sub(r"(PACKAGE_SHA256=)\w+", r"\g<1>" + "0" * 64, script))
+            machine.start()
+            said = machine.ok("journalctl --unit cloud-final")
+            expect("is not the package that PACKAGE_SHA256 is of" in said, said)
+            machine.fails("command -v mount-s3")
 
 
 def a_node_that_may_join_without_its_mount_does(tests):
@@ -213,6 +230,7 @@ CASES = [
     al2023_mounts_before_the_node_joins_and_after_a_reboot,
     ubuntu_mounts_before_the_node_joins_and_after_a_reboot,
     a_node_without_its_mount_says_so_and_does_not_join,
+    a_package_that_is_another_one_is_not_installed,
     a_node_that_may_join_without_its_mount_does,
     the_guides_own_script_needs_only_another_address,
     what_a_mount_asks_is_what_the_policies_allow,

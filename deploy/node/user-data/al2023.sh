@@ -6,6 +6,8 @@ set -euo pipefail
 
 # Where mount-s3.rpm is: https://… or s3://BUCKET/KEY (then the node's role must be allowed to read it).
 PACKAGE_URL=s3://my-packages/mount-s3.rpm
+# What sha256sum says of it: nothing else is installed. Empty: whatever is there is installed.
+PACKAGE_SHA256=
 # A bucket, or s3://BUCKET/PREFIX/ for a part of it, and where it appears.
 BUCKET=my-spark-jars
 DIRECTORY=/mnt/s3
@@ -46,6 +48,10 @@ for attempt in 1 2 3 4 5; do
     [ "$attempt" != 5 ] || fail "$PACKAGE_URL cannot be downloaded"
     sleep $((attempt * 3))
 done
+if [ -n "$PACKAGE_SHA256" ]; then
+    echo "$PACKAGE_SHA256  $scratch/mount-s3.rpm" | sha256sum --check --quiet >&2 ||
+        fail "$PACKAGE_URL is not the package that PACKAGE_SHA256 is of"
+fi
 # rpm and not dnf: nothing else is needed, and a private network need not have the repositories.
 rpm --upgrade --replacepkgs "$scratch/mount-s3.rpm" || fail 'the package cannot be installed'
 

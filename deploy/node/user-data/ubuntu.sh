@@ -6,6 +6,8 @@ set -euo pipefail
 
 # Where mount-s3.deb is: https://… or s3://BUCKET/KEY (then aws must be installed, and the node's role allowed to read it).
 PACKAGE_URL=https://packages.example.com/mount-s3.deb
+# What sha256sum says of it: nothing else is installed. Empty: whatever is there is installed.
+PACKAGE_SHA256=
 # A bucket, or s3://BUCKET/PREFIX/ for a part of it, and where it appears.
 BUCKET=my-spark-jars
 DIRECTORY=/mnt/s3
@@ -51,6 +53,10 @@ for attempt in 1 2 3 4 5; do
     [ "$attempt" != 5 ] || fail "$PACKAGE_URL cannot be downloaded"
     sleep $((attempt * 3))
 done
+if [ -n "$PACKAGE_SHA256" ]; then
+    echo "$PACKAGE_SHA256  $scratch/mount-s3.deb" | sha256sum --check --quiet >&2 ||
+        fail "$PACKAGE_URL is not the package that PACKAGE_SHA256 is of"
+fi
 # A local file needs no repository. At first boot unattended-upgrades may hold the lock for a while.
 DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install --yes \
     --no-install-recommends --allow-downgrades "$scratch/mount-s3.deb" ||
