@@ -66,7 +66,7 @@ def inside(request):
     """Plays the scenarios in namespaces of their own; their results."""
     (facts.WORK / "request.json").write_text(json.dumps(request))
     command = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork",
-               "--kill-child", "--propagation", "private", "--mount-proc",
+               "--kill-child", "--propagation", "slave", "--mount-proc",
                sys.executable, "-m", "e2e.k8s", "inside"]
     process = subprocess.Popen(command, cwd=facts.REPOSITORY, stdin=subprocess.DEVNULL,
                                preexec_fn=die_with_parent)
