@@ -1,6 +1,6 @@
 //! What can prove something: Rust tests, scenarios of the cluster, targets of the Makefile.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::root;
@@ -21,8 +21,12 @@ impl Evidence {
     /// What this repository has.
     pub(super) fn of_repository() -> Self {
         let mut proofs = BTreeSet::new();
-        for file in source::all() {
-            proofs.extend(tests_of(&file.path, &file.lines()));
+        let files = source::all();
+        let moved: BTreeMap<String, String> =
+            files.iter().flat_map(|file| moved_by(&file.path, &file.lines())).collect();
+        for file in &files {
+            let path = moved.get(&file.path).unwrap_or(&file.path);
+            proofs.extend(tests_of(path, &file.lines()));
         }
         proofs.extend(scenarios());
         proofs.extend(targets(&text(&root().join("Makefile"))).map(|name| format!("make {name}")));
@@ -57,7 +61,8 @@ fn tests_of(path: &str, lines: &[&str]) -> Vec<String> {
     let mut inner = None;
     let mut names = Vec::new();
     for (index, line) in lines.iter().enumerate() {
-        if let Some(rest) = line.strip_prefix("mod ") {
+        let declared = line.strip_prefix("pub(crate) ").unwrap_or(line);
+        if let Some(rest) = declared.strip_prefix("mod ") {
             inner = rest.strip_suffix(" {");
         } else if *line == "}" {
             inner = None;
@@ -71,6 +76,23 @@ fn tests_of(path: &str, lines: &[&str]) -> Vec<String> {
         }
     }
     names
+}
+
+/// Files beside this one that it declares as modules of its own by `#[path = "…"]`, and where they
+/// would be without that.
+fn moved_by(path: &str, lines: &[&str]) -> Vec<(String, String)> {
+    let mut moved = Vec::new();
+    for pair in lines.windows(2) {
+        let file = pair[0].strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]"));
+        let module = pair[1].strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+        if let (Some(file), Some(module), Some((directory, _))) =
+            (file, module, path.rsplit_once('/'))
+        {
+            let home = path.trim_end_matches(".rs");
+            moved.push((format!("{directory}/{file}"), format!("{home}/{module}.rs")));
+        }
+    }
+    moved
 }
 
 /// The program that a source belongs to, and its modules there.

@@ -17,8 +17,18 @@ fn tests_have_the_names_that_cargo_prints() {
     tests("xtask/src/tidy.rs", two, &["xtask tidy::one", "xtask tidy::two"]);
     let inline = "fn f() {}\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn one() {}\n}\n";
     tests("crates/a/src/b.rs", inline, &["a b::tests::one"]);
+    let public = inline.replace("mod tests", "pub(crate) mod tests");
+    tests("crates/a/src/b.rs", &public, &["a b::tests::one"]);
     let generated = "proptest! {\n    #[test]\n    fn any(n in 0..9) {}\n}\n";
     tests("crates/a/src/tests.rs", generated, &["a tests::any"]);
+}
+
+#[test]
+fn a_file_that_another_declares_has_its_modules() {
+    let lines = ["#[cfg(test)]", "#[path = \"tests.rs\"]", "mod tests;", "mod other;"];
+    let moved = moved_by("crates/a/src/b/c.rs", &lines);
+    let there = ("crates/a/src/b/tests.rs".to_owned(), "crates/a/src/b/c/tests.rs".to_owned());
+    assert_eq!(moved, [there]);
 }
 
 #[test]
@@ -62,6 +72,7 @@ fn this_repository_has_proofs_of_each_kind() {
     let evidence = Evidence::of_repository();
     for name in [
         "mount::it life::the_mount_table_shows_what_the_guide_promises",
+        "fs reader::driver::tests::the_last_close_gives_everything_up",
         "mount flags::tests::the_size_of_a_cache_is_understood_as_it_was_meant",
         "xtask tidy::evidence::tests::this_repository_has_proofs_of_each_kind",
         "e2e chart-mounts",
