@@ -343,7 +343,7 @@ def chart_marks_its_own_node_only(scene):
 
 @scenario(chart_mounts)
 def chart_taken_away(scene):
-    """After `helm uninstall` no mount, no process and no label is left on the nodes."""
+    """After `helm uninstall` no mount and no process is left on the nodes."""
     cluster = scene.cluster
     cluster.helm("uninstall", "mount-s3", "--namespace", NAMESPACE, "--wait")
     for node in cluster.nodes.values():
@@ -351,5 +351,3 @@ def chart_taken_away(scene):
               lambda: not mount_of(node, MOUNT) and not mount_of(node, MODELS))
         until("no process is left", 20,
               lambda: not node.shell("pgrep -f '^mount-s3 (--foreground|announce)' || true").strip())
-        labels = cluster.get("node", node.name)["metadata"]["labels"]
-        expect("mount-s3.io/ready" not in labels, f"{node.name} keeps its label")
