@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lab::{Fault, Rule};
@@ -202,7 +202,11 @@ fn ctrl_c_loses_nothing_that_is_complete() {
     bucket.put_synthetic("large", 200 * MIB, 1);
     let cache = TempDir::new().unwrap();
     let mount = cached(&bucket, cache.path(), &[]);
-    let mut command = mount.start().bare();
+    let bare = mount.start().bare();
+    // What runs in the background of a shell, as this test may, has been told to ignore Ctrl-C.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(bare.get_program());
+    command.envs(bare.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.arg("warm").arg(mount.directory()).args(["--limit-rate", "8MiB"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until("the large file is begun", SOON, || gets_so_far(&server) > 20);
