@@ -118,8 +118,10 @@ impl Room {
         }
         let wanted = wanted.saturating_sub(evicted.freed);
         for victim in victims(seen.candidates, seen.is_all, now, wanted) {
-            if let Some(bytes) = self.evict_one(&victim.what, now)? {
-                evicted.add(bytes);
+            match self.evict_one(&victim.what, now)? {
+                Some(bytes) => evicted.add(bytes),
+                // Another process evicts it too, or fills it: with another look there are others.
+                None => evicted.found = true,
             }
         }
         Ok(evicted)
