@@ -137,7 +137,7 @@ impl Room {
             Opened::Damaged => return self.remove(identity).map(Some),
         };
         let all = 0..files.map.header().blocks().max(1);
-        if !files.map.try_claim(all)? && is_being_filled(&files, now)? {
+        if !files.map.try_claim(all)? && is_being_filled(&files, files.map.last_use()?, now)? {
             return Ok(None);
         }
         self.count_off(identity, || unlink_exactly(&self.directory, &files)).map(Some)

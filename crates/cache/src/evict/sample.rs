@@ -108,7 +108,7 @@ fn candidate(
     };
     let mark = files.map.mark()?;
     let used = files.map.last_use()?;
-    let filling = is_being_filled(&files, now)?;
+    let filling = is_being_filled(&files, used, now)?;
     Ok(Some(Candidate {
         what,
         bytes: pair_charge(shard, &what.to_string())?,
@@ -119,9 +119,9 @@ fn candidate(
     }))
 }
 
-/// Whether somebody else fills the object, and makes progress.
-pub(super) fn is_being_filled(files: &Files, now: Time) -> io::Result<bool> {
-    Ok(now.since(files.map.last_use()?) < STUCK_AFTER
+/// Whether somebody else fills the object, which was used last at `used`, and makes progress.
+pub(super) fn is_being_filled(files: &Files, used: Time, now: Time) -> io::Result<bool> {
+    Ok(now.since(used) < STUCK_AFTER
         && files.map.claimed(0..files.map.header().blocks().max(1))?.is_some())
 }
 
