@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cluster::{Account, Api, Marks};
 use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::flags::Environment;
@@ -71,9 +71,8 @@ struct Announcer {
 
 impl Announcer {
     async fn until_a_signal(&self) -> std::io::Result<()> {
-        let mut ends: [Signal; 2] =
-            [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-        let [terminate, interrupt] = &mut ends;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
         tokio::select! {
             () = self.go_on() => {}
             _ = terminate.recv() => {}
@@ -181,13 +180,7 @@ fn not_warmed(args: &AnnounceArgs, environment: &Environment) -> Option<String> 
             Ok(patterns) => patterns,
             Err(error) => return Some(format!("{}: {error}", list.display())),
         };
-        let order = WarmArgs {
-            directory: directory.clone(),
-            patterns,
-            pin: args.pin,
-            quiet: true,
-            ..WarmArgs::default()
-        };
+        let order = WarmArgs::quiet(directory.clone(), patterns, args.pin);
         match warm::run(&order, environment) {
             Ok(code) if code == ExitCode::SUCCESS => None,
             Ok(_) => Some(format!("some files of {} could not be fetched", directory.display())),

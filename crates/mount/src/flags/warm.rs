@@ -31,7 +31,14 @@ pub struct WarmArgs {
     pub json: bool,
     /// Say nothing but failures.
     pub quiet: bool,
-    pub(crate) help: bool,
+    help: bool,
+}
+
+impl WarmArgs {
+    /// To fetch what the patterns name in a mount, without a word.
+    pub fn quiet(directory: PathBuf, patterns: Vec<String>, pin: bool) -> Self {
+        Self { directory, patterns, pin, quiet: true, ..Self::default() }
+    }
 }
 
 type Row = Flag<WarmArgs>;
