@@ -18,6 +18,7 @@ SPARK = f"localhost/spark:{facts.SPARK}"
 GUIDE_SPARK = "public.ecr.aws/data-on-eks/spark:3.5.3-scala2.12-java17-python3-ubuntu"
 REGISTRY = "registry.example.com"
 SPARK_USER = 185
+IMAGE_SCRIPT = facts.REPOSITORY / "scripts/image"
 DEBIAN = "bookworm"
 # What Spark, PySpark and the operator want of a system.
 DEBIAN_PACKAGES = "ca-certificates,openjdk-17-jre-headless,procps,python3"
@@ -45,6 +46,9 @@ def busybox():
         return path
     with rootfs() as root:
         add_busybox(root)
+        (root / "etc").mkdir()
+        (root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
+        (root / "tmp").mkdir()
         (root / "tmp").chmod(0o1777)
         seal(path, root, [BUSYBOX, PAUSE], {
             "Env": ["PATH=/bin"], "Cmd": ["sleep", "2147483647"]})
@@ -53,29 +57,14 @@ def busybox():
 
 
 def mount_s3():
-    """The binary under test and what it links, with a shell for scripts that copy it out."""
+    """The files of the image that `make image` makes, with a shell for scripts that copy them out."""
     path = facts.IMAGES / "mount-s3-shell.tar"
-    binary = facts.mount_s3()
-    if not binary.exists():
-        raise Failure(f"{binary} is missing; build it (make build) or name another in MOUNT_S3")
-    facts_of = binary.stat()
-    state = f"{binary} {facts_of.st_size} {facts_of.st_mtime_ns} {facts.version()}".encode()
+    state = state_of_binary()
     if current(path, state):
         return path
     with rootfs() as root:
+        run([IMAGE_SCRIPT, "--rootfs", facts.mount_s3(), root], seconds=120)
         add_busybox(root)
-        place = root / "opt/aws/mountpoint-s3/bin/mount-s3"
-        place.parent.mkdir(parents=True)
-        run(["objcopy", "--strip-debug", binary, place])
-        (root / "bin/mount-s3").symlink_to("/opt/aws/mountpoint-s3/bin/mount-s3")
-        for word in output(["ldd", binary]).split():
-            if word.startswith("/"):
-                library = root / word.lstrip("/")
-                library.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(word, library)
-        certificates = root / "etc/ssl/certs"
-        certificates.mkdir(parents=True)
-        shutil.copy("/etc/ssl/certs/ca-certificates.crt", certificates)
         seal(path, root, [mount_s3_name()], {
             "Env": ["PATH=/bin:/usr/bin"], "Entrypoint": ["mount-s3"]})
     stamp(path, state)
@@ -85,14 +74,21 @@ def mount_s3():
 def image():
     """The image that `make image` makes: nothing but the binary and what it links."""
     path = facts.IMAGES / "mount-s3.tar"
-    script = facts.REPOSITORY / "scripts/image"
-    binary = facts.mount_s3()
-    facts_of = binary.stat()
-    state = f"{binary} {facts_of.st_size} {facts_of.st_mtime_ns}".encode() + script.read_bytes()
+    state = state_of_binary()
     if not current(path, state):
-        run([script, binary, path], seconds=120)
+        run([IMAGE_SCRIPT, facts.mount_s3(), path], seconds=120)
         stamp(path, state)
     return path
+
+
+def state_of_binary():
+    """What tells the binary under test, and how images are made of it, from earlier ones."""
+    binary = facts.mount_s3()
+    if not binary.exists():
+        raise Failure(f"{binary} is missing; build it (make build) or name another in MOUNT_S3")
+    found = binary.stat()
+    return (f"{binary} {found.st_size} {found.st_mtime_ns} {facts.version()}".encode()
+            + IMAGE_SCRIPT.read_bytes())
 
 
 def add_busybox(root):
@@ -101,9 +97,6 @@ def add_busybox(root):
     for applet in output(["/bin/busybox", "--list"]).split():
         if applet != "busybox":
             (root / "bin" / applet).symlink_to("busybox")
-    (root / "etc").mkdir()
-    (root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
-    (root / "tmp").mkdir()
 
 
 def spark(say):

@@ -9,8 +9,8 @@ from .. import facts
 from ..scenario import scenario
 from ..shell import Failure, expect, run, until
 from .cluster import one_node
-from .guide import (BUCKET, MOUNT, MOUNTS, OTHER, SEEN, fill, fill_other, jars, job, measure,
-                    mount_of, planned, serves, watched, watcher)
+from .guide import (BUCKET, MOUNT, MOUNTS, OTHER, SEEN, fill, fill_other, healed_after, jars, job,
+                    measure, mount_of, planned, serves, watched, watcher)
 from .spark import operator
 from .ways import second_node
 
@@ -207,10 +207,7 @@ def chart_hung(scene):
     node = cluster.nodes[1]
     reader = watcher(cluster, "hung")
     node.shell(f"kill -STOP {daemon_of(node, BUCKET)}")
-    begun = float(node.shell("cat /proc/uptime").split()[0])
-    until("the mount serves again", PROBED_SECONDS, lambda: serves(node))
-    scene.facts["healed after s"] = round(
-        float(node.shell("cat /proc/uptime").split()[0]) - begun, 1)
+    scene.facts["healed after s"] = healed_after(node, PROBED_SECONDS)
     after = len(watched(cluster, reader))
     until("the reader reads again", 15, lambda: "ok" in watched(cluster, reader)[after:])
     cluster.running(SELECTOR, NAMESPACE)
@@ -224,10 +221,7 @@ def chart_killed(scene):
     models = daemon_of(node, "ml-models")
     node.shell(f"kill -KILL $(pgrep -f '^mount-s3.* {BUCKET} {MOUNT}$')")
     until("the mount is dead", 5, lambda: not serves(node), every=0.05)
-    begun = float(node.shell("cat /proc/uptime").split()[0])
-    until("the mount serves again", PROBED_SECONDS, lambda: serves(node))
-    scene.facts["healed after s"] = round(
-        float(node.shell("cat /proc/uptime").split()[0]) - begun, 1)
+    scene.facts["healed after s"] = healed_after(node, PROBED_SECONDS)
     expect(daemon_of(node, "ml-models") == models, "the other mount was started anew")
     cluster.running(SELECTOR, NAMESPACE)
 

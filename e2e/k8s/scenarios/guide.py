@@ -216,9 +216,7 @@ def guide_mount_killed(scene):
     killed = node.shell("pkill -KILL -x mount-s3 -c || true").strip()
     expect(int(killed) > 0, "there was no process of the mount")
     until("the mount is dead", 5, lambda: not serves(node), every=0.05)
-    begun = node_seconds(node)
-    until("the mount serves again", INTERVAL_SECONDS + 10, lambda: serves(node))
-    scene.facts["healed after s"] = round(node_seconds(node) - begun, 1)
+    scene.facts["healed after s"] = healed_after(node, INTERVAL_SECONDS + 10)
     # The deadline of the check and the mounting itself come on top of the interval.
     expect(scene.facts["healed after s"] < INTERVAL_SECONDS + 6, f"it took {scene.facts}")
     after = len(watched(cluster, reader))
@@ -254,6 +252,13 @@ def serves(node):
     """Whether the mount answers, seen from the node."""
     return node.run(["timeout", "--signal", "KILL", "2", "cat", f"{MOUNT}/{OTHER}"],
                     check=False).returncode == 0
+
+
+def healed_after(node, seconds):
+    """Waits until a mount serves that does not now; after how many seconds it does."""
+    begun = node_seconds(node)
+    until("the mount serves again", seconds, lambda: serves(node))
+    return round(node_seconds(node) - begun, 1)
 
 
 def node_seconds(node):
