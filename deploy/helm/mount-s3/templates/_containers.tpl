@@ -2,6 +2,7 @@
 {{- define "mount-s3.mount" -}}
 {{- $values := .all.Values -}}
 {{- with .mount -}}
+{{- $look := printf "{ command: [mount-s3, status, --quiet, %s] }" (.path | quote) -}}
 - name: {{ .name }}
   image: {{ include "mount-s3.image" $.all }}
   imagePullPolicy: {{ $values.image.pullPolicy }}
@@ -50,17 +51,17 @@
   resources: {{- toYaml $values.resources | nindent 4 }}
   # None of them asks S3: a mount serves what it has while S3 is away.
   startupProbe:
-    exec: { command: [mount-s3, status, --quiet, {{ .path | quote }}] }
+    exec: {{ $look }}
     periodSeconds: 2
     timeoutSeconds: 8
     failureThreshold: 60
   readinessProbe:
-    exec: { command: [mount-s3, status, --quiet, {{ .path | quote }}] }
+    exec: {{ $look }}
     periodSeconds: 10
     timeoutSeconds: 8
     failureThreshold: 1
   livenessProbe:
-    exec: { command: [mount-s3, status, --quiet, {{ .path | quote }}] }
+    exec: {{ $look }}
     periodSeconds: 5
     timeoutSeconds: 8
     failureThreshold: 2
