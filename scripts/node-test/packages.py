@@ -141,12 +141,17 @@ def an_rpm_comes_and_goes_without_a_trace(tests):
         expect(not left, f"left behind: {sorted(left)}")
 
 
+def install_with_a_mount(tests, machine, store):
+    """The package, the store's keys, and the settings of the mount `s3`."""
+    tests.install(machine)
+    give(machine, store)
+    (machine.root / "etc/mount-s3").mkdir()
+    (machine.root / "etc/mount-s3/s3.env").write_text(ENV_FILE)
+
+
 def systemd_mounts_unmounts_and_heals(tests):
     with tests.machine() as machine, Store(tests.binary) as store:
-        tests.install(machine)
-        give(machine, store)
-        (machine.root / "etc/mount-s3").mkdir()
-        (machine.root / "etc/mount-s3/s3.env").write_text(ENV_FILE)
+        install_with_a_mount(tests, machine, store)
         machine.start()
         # It returns when the mount serves: no waiting here.
         machine.ok("systemctl start mount-s3@s3")
@@ -201,10 +206,7 @@ def a_file_that_is_open_is_no_obstacle(machine):
 
 def a_mount_is_back_after_a_reboot_and_a_power_cut(tests):
     with tests.machine() as machine, Store(tests.binary) as store:
-        tests.install(machine)
-        give(machine, store)
-        (machine.root / "etc/mount-s3").mkdir()
-        (machine.root / "etc/mount-s3/s3.env").write_text(ENV_FILE)
+        install_with_a_mount(tests, machine, store)
         machine.start()
         machine.ok("systemctl enable --now mount-s3@s3")
         reads(machine)
@@ -228,10 +230,7 @@ def a_mount_is_back_after_a_reboot_and_a_power_cut(tests):
 
 def a_mount_that_cannot_be_says_why_and_touches_no_other(tests):
     with tests.machine() as machine, Store(tests.binary) as store:
-        tests.install(machine)
-        give(machine, store)
-        (machine.root / "etc/mount-s3").mkdir()
-        (machine.root / "etc/mount-s3/s3.env").write_text(ENV_FILE)
+        install_with_a_mount(tests, machine, store)
         wrong = ENV_FILE.replace("my-spark-jars", "no-such-bucket")
         (machine.root / "etc/mount-s3/wrong.env").write_text(wrong.replace("/mnt/s3", "/mnt/wrong"))
         (machine.root / "etc/mount-s3/second.env").write_text(wrong)
