@@ -48,6 +48,12 @@ def overlay(work):
         (root / name).mkdir(parents=True, exist_ok=True)
         mount("--bind", disk, root / name)
     (root / "tmp").chmod(0o1777)
+    # A checkout below one of these, such as /tmp, is no less what the node runs.
+    for place in (facts.REPOSITORY, facts.TARGET, facts.CACHE):
+        inside = root / place.relative_to("/")
+        if not inside.exists():
+            inside.mkdir(parents=True)
+            mount("--bind", place, inside)
     logs = root / "var/log/components"
     logs.mkdir(parents=True)
     mount("--bind", facts.LOGS / work.name, logs)
