@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use object::{Budget, Clock, Reclaim, Store, Version};
+use object::{Backlog, Budget, Clock, Reclaim, Store, Version};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
@@ -17,7 +17,7 @@ use crate::backing::Backings;
 use crate::cached::Cached;
 use crate::directory::{DirectoryError, Opened, Warning};
 use crate::disk::{Disk, Opening};
-use crate::filling::{AHEAD, Filling, writers};
+use crate::filling::{BACKLOG, Filling, writers};
 use crate::health::Road;
 use crate::identity::Scope;
 use crate::ledger::overhead;
@@ -58,8 +58,8 @@ pub struct Cache {
     pub(crate) writing: Road,
     /// Who may write to the disk now.
     pub(crate) writers: Semaphore,
-    /// How far readers may be ahead of the disk, in blocks.
-    pub(crate) ahead: Arc<Semaphore>,
+    /// What has come and waits for the disk.
+    pub(crate) backlog: Arc<Backlog>,
     pub(crate) clock: Clock,
     opening: Opening,
     disk: Mutex<Arc<Disk>>,
@@ -99,7 +99,7 @@ impl Cache {
             reading,
             writing,
             writers: Semaphore::new(writers(cores)),
-            ahead: Arc::new(Semaphore::new(AHEAD)),
+            backlog: Backlog::new(BACKLOG),
             clock,
             opening,
             warnings: disk.directory.warnings().to_vec(),

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use object::{BLOCK, CHUNK, Chunk, ErrorKind, Flight, Lease, Source, Span};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::cache::Cache;
@@ -26,9 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const WRITERS: RangeInclusive<usize> = 2..=4;
 /// How many landed blocks one writer writes before others have their turn.
 const AT_ONCE: u64 = 4;
-/// How many blocks readers may have that the disk has not, all readers together: more would only
-/// fill the memory, and then be given up.
-pub(crate) const AHEAD: usize = 8;
+/// How many blocks may wait for the disk, of all objects together, before the network is left
+/// waiting: more would only fill the memory.
+pub(crate) const BACKLOG: u64 = 8;
 
 /// How many files are written at the same time on a machine with so many cores.
 pub(crate) fn writers(cores: usize) -> usize {
@@ -52,10 +52,6 @@ struct Progress {
     /// let go of.
     taken: u64,
     released: u64,
-    /// One permit for each block that the first reader has and the disk has not, and the number
-    /// of the chunk behind the last of these blocks.
-    ahead: Option<OwnedSemaphorePermit>,
-    ahead_to: u64,
 }
 
 impl Filling {
@@ -67,8 +63,6 @@ impl Filling {
             lost: BTreeSet::new(),
             taken: first,
             released: first,
-            ahead: None,
-            ahead_to: first,
         };
         let (ended, _) = watch::channel(false);
         Arc::new(Self { blocks, flight, progress: Mutex::new(progress), ended })
@@ -83,25 +77,10 @@ impl Filling {
             && self.flight.outcome().is_none_or(|outcome| outcome.is_ok())
     }
 
-    /// The first reader has all chunks before this one. Returns when it may have the next: soon,
-    /// unless the disk is too far behind. A disk that hangs holds nobody up for long, and a block
-    /// that the network has not brought does not count: a slow fetch must not hold up others.
-    pub(crate) async fn taken(&self, chunk: u64, ahead: &Arc<Semaphore>) {
-        {
-            let mut progress = self.lock();
-            progress.taken = progress.taken.max(chunk);
-            self.release(&mut progress);
-        }
-        if !chunk.is_multiple_of(BLOCK / CHUNK) {
-            return;
-        }
-        let Ok(Ok(permit)) = timeout(PATIENCE, ahead.clone().acquire_owned()).await else { return };
+    /// The first reader has all chunks before this one.
+    pub(crate) fn taken(&self, chunk: u64) {
         let mut progress = self.lock();
-        match &mut progress.ahead {
-            Some(held) => held.merge(permit),
-            none => *none = Some(permit),
-        }
-        progress.ahead_to = chunk;
+        progress.taken = progress.taken.max(chunk);
         self.release(&mut progress);
     }
 
@@ -149,6 +128,7 @@ impl Filling {
         let mut progress = self.lock();
         progress.current = number;
         progress.lost = progress.lost.split_off(&number);
+        self.flight.consumed(number.saturating_sub(self.blocks.start));
         self.release(&mut progress);
     }
 
@@ -158,11 +138,6 @@ impl Filling {
         while progress.released < end {
             self.flight.release(progress.released);
             progress.released += 1;
-        }
-        if let Some(held) = &mut progress.ahead {
-            let ahead = progress.ahead_to.saturating_sub(written) / (BLOCK / CHUNK);
-            let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
-            drop(held.split(held.num_permits().saturating_sub(ahead)));
         }
     }
 
@@ -185,6 +160,7 @@ pub(crate) fn begin(
     if fetch == object.version.whole() {
         object.came_whole.store(true, Ordering::Release);
     }
+    flight.lead_into(cache.backlog.clone());
     let filling = Filling::new(absent, flight);
     cache.begun(&filling);
     tokio::spawn(fill(cache.clone(), object.clone(), filling.clone(), room));
@@ -259,6 +235,8 @@ async fn keep(
     let end = filling.blocks.end.min(first + AT_ONCE);
     let blocks: Vec<_> = (first..end).map_while(landed).collect();
     let (count, len) = (blocks.len() as u64, blocks.iter().flatten().map(|c| c.len() as u64).sum());
+    // A write that hangs is not to hold up what another one could take.
+    filling.flight.consumed(first + count - filling.blocks.start);
     // However much of it gets there: not less may be counted than is written.
     room.settle(len);
     let (writing, filling) = (object.clone(), filling.clone());

@@ -292,10 +292,7 @@ impl Serving {
             match origin {
                 Origin::Joined => {}
                 Origin::Alone => flight.release(number),
-                Origin::Owned(owner) => tokio::select! {
-                    () = owner.0.taken(number + 1, &self.cache.ahead) => {}
-                    () = self.pilot.abandoned() => return Err(Abandoned),
-                },
+                Origin::Owned(owner) => owner.0.taken(number + 1),
             }
         }
         Ok(Ok(()))

@@ -11,7 +11,12 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::watch;
 
-use crate::{Buffer, CHUNK, Error, ErrorKind, Lease, Result, Span};
+use crate::{BLOCK, Buffer, CHUNK, Error, ErrorKind, Lease, Result, Span};
+use backlog::Feed;
+
+mod backlog;
+
+pub use backlog::Backlog;
 
 /// One chunk of an object, shared by all who read it.
 pub type Chunk = Arc<Buffer>;
@@ -30,6 +35,7 @@ struct State {
     landed: Vec<Option<Chunk>>,
     outcome: Option<Result<()>>,
     waiting: Vec<(usize, Waker)>,
+    feed: Option<Feed>,
 }
 
 impl Flight {
@@ -87,6 +93,20 @@ impl Flight {
         drop(chunk);
     }
 
+    /// From now on the blocks of this flight, which begins with one, count in `backlog` from when
+    /// they have landed until they are [consumed](Flight::consumed).
+    pub fn lead_into(&self, backlog: Arc<Backlog>) {
+        let mut state = self.lock();
+        let mut feed = Feed::new(backlog);
+        feed.landed(blocks(&state.landed));
+        state.feed = Some(feed);
+    }
+
+    /// The consumer has the first so many blocks, or does not want them.
+    pub fn consumed(&self, blocks: u64) {
+        self.lock().feed.iter_mut().for_each(|feed| feed.consumed(blocks));
+    }
+
     fn poll_landed(&self, index: usize, cx: &mut Context<'_>) -> Poll<Result<Option<Chunk>>> {
         let mut state = self.lock();
         if let Some(chunk) = state.landed.get(index) {
@@ -119,6 +139,8 @@ impl Flight {
             let mut state = self.lock();
             state.landed.push(Some(chunk));
             let count = state.landed.len();
+            let blocks = blocks(&state.landed);
+            state.feed.iter_mut().for_each(|feed| feed.landed(blocks));
             state.waiting.retain(|(index, waker)| {
                 let waits = *index >= count;
                 if !waits {
@@ -130,6 +152,10 @@ impl Flight {
         ready.into_iter().for_each(Waker::wake);
     }
 
+    fn backlog(&self) -> Option<Arc<Backlog>> {
+        self.lock().feed.as_ref().map(Feed::backlog)
+    }
+
     fn end(&self, outcome: Result<()>) {
         let waiting = {
             let mut state = self.lock();
@@ -138,6 +164,11 @@ impl Flight {
         };
         waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
+}
+
+/// How many whole blocks these chunks are.
+fn blocks(landed: &[Option<Chunk>]) -> u64 {
+    landed.len() as u64 / (BLOCK / CHUNK)
 }
 
 impl fmt::Debug for Flight {
@@ -187,6 +218,19 @@ impl Pilot {
         self.landed += chunk.len() as u64;
         if let Some(flight) = self.flight.upgrade() {
             flight.land(chunk);
+        }
+    }
+
+    /// The end of the next block to land: where the next pause may be.
+    pub fn pause_at(&self) -> u64 {
+        (self.landed / BLOCK + 1) * BLOCK
+    }
+
+    /// Waits while too much waits for the flight's consumer. To be called where a block has ended.
+    pub async fn clear_to_land(&self) {
+        let backlog = self.flight.upgrade().and_then(|flight| flight.backlog());
+        if let Some(backlog) = backlog {
+            backlog.clear().await;
         }
     }
 

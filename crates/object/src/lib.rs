@@ -21,7 +21,7 @@ mod time;
 
 pub use budget::{Budget, Buffer, Lease, Reclaim, Share};
 pub use error::{Error, ErrorKind, Result};
-pub use flight::{Chunk, Flight, Pilot};
+pub use flight::{Backlog, Chunk, Flight, Pilot};
 pub use mem::{MemCounts, MemStore};
 pub use name::{BadBucket, BadKey, Bucket, ETag, Key, MAX_KEY};
 pub use span::{BLOCK, CHUNK, Span};
