@@ -97,9 +97,15 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 image: setup build ## Make a container image, an OCI archive, without a container daemon
 	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scripts/image $(BINARY) $(IMAGE)
 
+.PHONY: image-shell
+image-shell: setup build ## The same with a shell in it, for the guide's own DaemonSet
+	@command -v busybox >/dev/null || apt-get install -y --no-install-recommends busybox-static </dev/null
+	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scripts/image --shell "$$(command -v busybox)" \
+		$(BINARY) $(IMAGE:.tar=-shell.tar)
+
 .PHONY: test-image
-test-image: image ## Look at the image and run it as a container would
-	@scripts/test-image $(IMAGE) $(BINARY)
+test-image: image image-shell ## Look at the image and run it as a container would
+	@scripts/test-image $(IMAGE) $(BINARY) $(IMAGE:.tar=-shell.tar)
 
 .PHONY: packages
 packages: setup build ## Pack the binary as .deb and .rpm (builds cargo-deb and cargo-generate-rpm once)

@@ -57,17 +57,13 @@ def busybox():
 
 
 def mount_s3():
-    """The files of the image that `make image` makes, with a shell for scripts that copy them out."""
+    """The image that `make image-shell` makes: a shell for scripts that copy files out of it."""
     path = facts.IMAGES / "mount-s3-shell.tar"
     state = state_of_binary()
-    if current(path, state):
-        return path
-    with rootfs() as root:
-        run([IMAGE_SCRIPT, "--rootfs", facts.mount_s3(), root], seconds=120)
-        add_busybox(root)
-        seal(path, root, [mount_s3_name()], {
-            "Env": ["PATH=/bin:/usr/bin"], "Entrypoint": ["mount-s3"]})
-    stamp(path, state)
+    if not current(path, state):
+        run([IMAGE_SCRIPT, "--shell", "/bin/busybox", facts.mount_s3(), path], seconds=120,
+            env={**os.environ, "IMAGE_REGISTRY": REGISTRY})
+        stamp(path, state)
     return path
 
 
