@@ -18,6 +18,7 @@ use crate::cached::Cached;
 use crate::directory::{DirectoryError, Opened, Warning};
 use crate::disk::{Disk, Opening};
 use crate::filling::{BACKLOG, Filling, writers};
+use crate::fresh::Fresh;
 use crate::health::Road;
 use crate::identity::Scope;
 use crate::ledger::overhead;
@@ -48,6 +49,8 @@ pub struct Options {
     pub clock: Clock,
     /// How much may be written.
     pub spacious: Spacious,
+    /// How many bytes of what was just written may stay in the page cache.
+    pub fresh: u64,
 }
 
 /// The cache of one directory for all mounts of a process. Lives inside a runtime.
@@ -60,6 +63,7 @@ pub struct Cache {
     pub(crate) writers: Semaphore,
     /// What has come and waits for the disk.
     pub(crate) backlog: Arc<Backlog>,
+    pub(crate) fresh: Fresh,
     pub(crate) clock: Clock,
     opening: Opening,
     disk: Mutex<Arc<Disk>>,
@@ -87,7 +91,7 @@ impl Cache {
     /// # Errors
     /// Why the directory must not or cannot be used, and what to do about it.
     pub fn open(options: Options) -> Result<Arc<Self>, DirectoryError> {
-        let Options { dir, boot, budget, clock, spacious } = options;
+        let Options { dir, boot, budget, clock, spacious, fresh } = options;
         let opening = Opening { dir, boot, spacious };
         let table = Arc::<Table>::default();
         let disk = opening.open(&table)?;
@@ -100,6 +104,7 @@ impl Cache {
             writing,
             writers: Semaphore::new(writers(cores)),
             backlog: Backlog::new(BACKLOG),
+            fresh: Fresh::new(fresh),
             clock,
             opening,
             warnings: disk.directory.warnings().to_vec(),

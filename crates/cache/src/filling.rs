@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::cache::Cache;
-use crate::object::{Object, write_block};
+use crate::object::{Object, allocate, write_block};
 use crate::schedule::{Mutex, MutexGuard};
 use crate::space::Reservation;
 
@@ -25,10 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// only hold more memory.
 const WRITERS: RangeInclusive<usize> = 2..=4;
 /// How many landed blocks one writer writes before others have their turn.
-const AT_ONCE: u64 = 4;
+const AT_ONCE: u64 = 2;
 /// How many blocks may wait for the disk, of all objects together, before the network is left
 /// waiting: more would only fill the memory.
-pub(crate) const BACKLOG: u64 = 8;
+pub(crate) const BACKLOG: u64 = 4;
 
 /// How many files are written at the same time on a machine with so many cores.
 pub(crate) fn writers(cores: usize) -> usize {
@@ -161,6 +161,7 @@ pub(crate) fn begin(
         object.came_whole.store(true, Ordering::Release);
     }
     flight.lead_into(cache.backlog.clone());
+    allocate(&object.files.data, fetch);
     let filling = Filling::new(absent, flight);
     cache.begun(&filling);
     tokio::spawn(fill(cache.clone(), object.clone(), filling.clone(), room));
@@ -174,7 +175,7 @@ async fn fill(
     filling: Arc<Filling>,
     mut room: Reservation,
 ) {
-    let mut next = filling.blocks.start;
+    let (mut next, mut whole) = (filling.blocks.start, true);
     while next < filling.blocks.end {
         let Some(here) = arrive(&filling, next).await else { break };
         let kept =
@@ -185,13 +186,21 @@ async fn fill(
         };
         if kept == 0 {
             cache.stats.skipped_blocks.add(1);
+            whole = false;
         }
         next += kept.max(1);
         filling.reach(next);
     }
+    whole &= next >= filling.blocks.end;
     filling.reach(filling.blocks.end);
-    drop(room);
-    cache.blocking(move |cache| filling.end(cache, &object)).await;
+    let end = move |cache: &Arc<Cache>| {
+        if !whole && let Err(error) = object.free_absent(filling.blocks.clone()) {
+            cache.writing.failed(&error, Instant::now());
+        }
+        drop(room);
+        filling.end(cache, &object);
+    };
+    cache.blocking(end).await;
 }
 
 /// Waits until all of a block has landed; false when some of it was given up, nothing when no
@@ -248,6 +257,7 @@ async fn keep(
             drop(chunks);
             filling.reach(number + 1);
         }
+        cache.fresh.wrote(&writing, writing.span(first..first + count));
         Ok::<_, io::Error>(())
     });
     match written.await? {

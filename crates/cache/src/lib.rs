@@ -21,6 +21,7 @@ mod disk;
 mod epoch;
 mod evict;
 mod filling;
+mod fresh;
 mod health;
 mod identity;
 mod ledger;

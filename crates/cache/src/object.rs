@@ -21,7 +21,7 @@ use crate::map::codec::{Mark, Record, Seal};
 use crate::schedule::{AtomicBool, Mutex, MutexGuard};
 use crate::seal::seal_of;
 use blocks::Blocks;
-pub(crate) use bytes::{BlockRead, is_intact, write_block};
+pub(crate) use bytes::{BlockRead, allocate, deallocate, is_intact, write_block};
 
 /// How long a process that made no progress is passed by without waiting for it again.
 const STUCK_FOR: Duration = Duration::from_secs(10);
@@ -302,6 +302,17 @@ impl Object {
     pub(crate) fn progress(&self, blocks: Range<u64>) -> io::Result<u64> {
         let records = self.files.map.records(blocks)?;
         Ok(records.iter().filter(|record| matches!(record, Record::Present(_))).count() as u64)
+    }
+
+    /// Gives back the space of those of `blocks` that are not recorded. To be called while they
+    /// are claimed: nobody else writes to them.
+    pub(crate) fn free_absent(&self, blocks: Range<u64>) -> io::Result<()> {
+        for (record, number) in self.files.map.records(blocks.clone())?.iter().zip(blocks) {
+            if !matches!(record, Record::Present(_)) {
+                deallocate(&self.files.data, self.span(number..number + 1));
+            }
+        }
+        Ok(())
     }
 
     /// Whether somebody else still has a claim on a block.

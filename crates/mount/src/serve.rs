@@ -1,6 +1,7 @@
 //! The daemon's body: from a configuration to a served mount.
 
 mod account;
+mod machine;
 mod node_cache;
 
 use std::num::NonZeroUsize;
@@ -180,9 +181,9 @@ fn store_config(config: &Config) -> s3::Config {
 fn view(config: &Config, clock: &Clock) -> fs::Config {
     let view = &config.view;
     let memory = memory(config);
-    let (window, whole) = match config.cache {
-        Some(_) => (WINDOW - UNWRITTEN, WHOLE),
-        None => (WINDOW, WHOLE.min(memory / 4)),
+    let (behind, whole) = match config.cache {
+        Some(_) => (UNWRITTEN.min(memory / 8), WHOLE),
+        None => (0, WHOLE.min(memory / 4)),
     };
     fs::Config {
         prefix: config.source.prefix.clone(),
@@ -197,7 +198,8 @@ fn view(config: &Config, clock: &Clock) -> fs::Config {
         names_max: NAMES,
         limits: fs::reader::Limits {
             part: part(config),
-            window: window.min(memory / 2),
+            window: (WINDOW - behind).min(memory / 2),
+            behind,
             whole,
             deadline: config.limits.read_deadline,
         },

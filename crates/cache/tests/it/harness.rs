@@ -17,6 +17,8 @@ pub(crate) struct Node {
     pub(crate) dir: TempDir,
     pub(crate) store: Arc<MemStore>,
     pub(crate) budget: Arc<Budget>,
+    /// Bytes that may stay in the page cache.
+    pub(crate) fresh: u64,
 }
 
 pub(crate) struct Mount {
@@ -41,7 +43,8 @@ pub(crate) fn content(key: &str, size: u64) -> Vec<u8> {
 impl Node {
     pub(crate) fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("cache-it-").tempdir().unwrap();
-        Self { dir, store: MemStore::new(Clock::start()), budget: Budget::new(1 << 30) }
+        let store = MemStore::new(Clock::start());
+        Self { dir, store, budget: Budget::new(1 << 30), fresh: u64::MAX }
     }
 
     /// On a file system in memory, where bringing bytes to the disk takes no time.
@@ -69,6 +72,7 @@ impl Node {
             budget: self.budget.clone(),
             clock: Clock::start(),
             spacious: Unlimited::spacious(),
+            fresh: self.fresh,
         });
         let cache = cache.unwrap();
         let cached = cache.around(scope(), self.store.clone());

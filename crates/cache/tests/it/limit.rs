@@ -88,6 +88,7 @@ async fn a_process_that_reads_through_a_cache() {
         budget: budget.clone(),
         clock: clock.clone(),
         spacious: Room::spacious(Limit::Bytes(told_number(LIMIT)), clock),
+        fresh: u64::MAX,
     });
     let cache = cache.unwrap();
     let cached = cache.around(scope(), Arc::new(Sevens));

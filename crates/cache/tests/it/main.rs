@@ -4,6 +4,7 @@
 
 mod corpus;
 mod damage;
+mod fresh;
 mod harness;
 mod limit;
 mod processes;

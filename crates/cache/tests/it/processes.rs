@@ -85,6 +85,7 @@ async fn a_process_that_reads() {
         budget: budget.clone(),
         clock: Clock::start(),
         spacious: Unlimited::spacious(),
+        fresh: u64::MAX,
     });
     let pace = Duration::from_millis(told(PACE).parse().unwrap());
     let store = Slow { counter: told(COUNTER).into(), pace };

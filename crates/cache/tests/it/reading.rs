@@ -211,6 +211,7 @@ async fn two_buckets_never_share_bytes() {
         budget: node.budget.clone(),
         clock: Clock::start(),
         spacious: Unlimited::spacious(),
+        fresh: u64::MAX,
     });
     let scope = cache::Scope { bucket: "others".into(), ..crate::harness::scope() };
     let other = cache.unwrap().around(scope, node.store.clone());

@@ -104,6 +104,7 @@ async fn what_there_is_no_room_for_is_not_fetched() {
         budget: node.budget.clone(),
         clock: clock.clone(),
         spacious: Room::spacious(Limit::Bytes(4 << 20), clock),
+        fresh: u64::MAX,
     };
     let cached = Cache::open(options).unwrap().around(scope(), node.store.clone());
     let lease = node.budget.lease(PART).await;

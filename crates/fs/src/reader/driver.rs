@@ -238,8 +238,8 @@ impl Reader {
         // What is kept of the past is part of the share, so that all who read fit into the budget.
         let share = self.budget.share().saturating_sub(chunks.keep);
         let cap = self.limits.window.min(share).max(self.limits.part);
-        // Room for those who are only about to begin.
-        let spare = (self.budget.total() / 4).max(self.limits.part);
+        // Room for those who are only about to begin, and for what the source is behind.
+        let spare = (self.budget.total() / 4).max(self.limits.part) + self.limits.behind;
         let mut held = chunks.bytes - chunks.spent_bytes();
         let mut started = Vec::new();
         planner.ahead(need.end, cap, chunks, |span| {

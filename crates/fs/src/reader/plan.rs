@@ -30,6 +30,8 @@ pub struct Limits {
     pub part: u64,
     /// The most bytes fetched ahead of one stream.
     pub window: u64,
+    /// Bytes that the source may hold on to after they were read, of all objects together.
+    pub behind: u64,
     /// An object up to this size that is opened tail-first is fetched whole.
     pub whole: u64,
     /// How long one read may take before it fails.

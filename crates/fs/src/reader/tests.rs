@@ -19,8 +19,13 @@ async fn reader(size: u64, budget: u64) -> (Arc<MemStore>, Arc<Reader>, Arc<Budg
 }
 
 async fn reader_of(store: &Arc<MemStore>, budget: &Arc<Budget>, key: &str) -> Arc<Reader> {
-    let limits =
-        Limits { part: 2 * MIB, window: 8 * MIB, whole: 4 * MIB, deadline: Duration::from_secs(5) };
+    let limits = Limits {
+        part: 2 * MIB,
+        window: 8 * MIB,
+        behind: 0,
+        whole: 4 * MIB,
+        deadline: Duration::from_secs(5),
+    };
     let meta = store.head(&object::Key::new(key).unwrap()).await.unwrap();
     let reader = Reader::new(store.clone(), Arc::new(meta.version), budget.clone(), limits);
     reader.open();
@@ -204,7 +209,7 @@ async fn a_read_ends_at_its_deadline() {
     let budget = Budget::new(MIB);
     let meta = store.head(&object::Key::new("a").unwrap()).await.unwrap();
     let deadline = Duration::from_millis(50);
-    let limits = Limits { part: 2 * MIB, window: 8 * MIB, whole: 4 * MIB, deadline };
+    let limits = Limits { part: 2 * MIB, window: 8 * MIB, behind: 0, whole: 4 * MIB, deadline };
     let reader = Reader::new(store.clone(), Arc::new(meta.version), budget, limits);
     store.set_latency(Duration::from_secs(60));
     assert_eq!(reader.read(0, 4096).await.err().unwrap().kind(), ErrorKind::Timeout);

@@ -35,6 +35,7 @@ pub(crate) fn config(ttl: Ttl) -> Config {
         limits: Limits {
             part: 8 << 20,
             window: 32 << 20,
+            behind: 0,
             whole: 64 << 20,
             deadline: Duration::from_secs(20),
         },

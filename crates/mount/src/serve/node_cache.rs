@@ -15,12 +15,19 @@ use crate::adapter::{Passthrough, stack_depth};
 use crate::flags::units::show_size;
 use crate::flags::{CacheConfig, Config};
 use crate::message::Problem;
+use crate::serve::machine;
 
 /// What names the running boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// What two mounts of AWS's own service have in common, whatever the region: the names of its
 /// buckets are one space.
 const AWS: &str = "aws";
+
+/// The part of the memory, as a divisor, that just fetched bytes may take in the page cache, and
+/// what that is where nobody knows the memory. Enough for all JARs of a job, and too little to
+/// push out what others read.
+const FRESH: u64 = 32;
+const FRESH_ELSE: u64 = 256 << 20;
 
 /// A node cache in use by one mount.
 pub(super) struct NodeCache {
@@ -50,6 +57,7 @@ pub(super) fn open(
         budget: budget.clone(),
         clock: clock.clone(),
         spacious: Room::spacious(limit, clock.clone()),
+        fresh: machine::memory().map_or(FRESH_ELSE, |memory| memory / FRESH),
     };
     let cache = Cache::open(options).map_err(|error| refused(&error, config))?;
     for warning in cache.warnings() {

@@ -1,40 +1,56 @@
 //! A bound on what has landed and waits for a consumer that is slower than the network.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// How many whole blocks have landed, in all flights that lead into one consumer, and wait for
 /// it. While there are as many as the limit, flights pause, each at the end of a block: so what
 /// waits can always be consumed, and no two flights wait for each other.
+///
+/// They go on one by one, as blocks are consumed, and all of them when nothing waits any more: a
+/// slow one holds up nobody.
 pub struct Backlog {
     limit: u64,
-    waiting: watch::Sender<u64>,
+    waiting: Mutex<u64>,
+    next: Notify,
 }
 
 impl Backlog {
     /// Nothing waits; from `limit` blocks on flights pause.
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, waiting: watch::Sender::new(0) })
+        Arc::new(Self { limit, waiting: Mutex::default(), next: Notify::new() })
     }
 
     /// Blocks that wait now.
     pub fn waiting(&self) -> u64 {
-        *self.waiting.borrow()
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns once fewer blocks wait than the limit.
+    /// Returns once there is room for a block.
     pub(super) async fn clear(&self) {
-        // The sender is this backlog's own: it cannot be gone.
-        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting < self.limit).await;
+        let next = self.next.notified();
+        tokio::pin!(next);
+        // Before the look, so that no room that is made after it goes unnoticed.
+        next.as_mut().enable();
+        if self.waiting() >= self.limit {
+            next.await;
+        }
     }
 
     fn change(&self, from: u64, to: u64) {
-        self.waiting.send_if_modified(|waiting| {
-            let before = *waiting;
-            *waiting = (before + to).saturating_sub(from);
-            before >= self.limit && *waiting < self.limit
-        });
+        let left = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            *waiting = (*waiting + to).saturating_sub(from);
+            *waiting
+        };
+        let consumed = from.saturating_sub(to);
+        if consumed > 0 && left == 0 {
+            self.next.notify_waiters();
+        } else {
+            let room = self.limit.saturating_sub(left);
+            (0..consumed.min(room)).for_each(|_| self.next.notify_one());
+        }
     }
 }
 

@@ -107,6 +107,7 @@ impl Node {
             budget: BUDGET.get_or_init(|| Budget::new(1 << 40)).clone(),
             clock: Clock::start(),
             spacious,
+            fresh: u64::MAX,
         });
         Process { node: self.clone(), cache: cache.unwrap(), room: made.get().cloned() }
     }

@@ -9,7 +9,13 @@ const MIB: u64 = 1 << 20;
 const PART: u64 = 8 * MIB;
 
 fn limits() -> Limits {
-    Limits { part: PART, window: 6 * PART, whole: 40 * MIB, deadline: Duration::from_secs(30) }
+    Limits {
+        part: PART,
+        window: 6 * PART,
+        behind: 0,
+        whole: 40 * MIB,
+        deadline: Duration::from_secs(30),
+    }
 }
 
 /// A reader with all the memory in the world: whatever was fetched stays held.

@@ -169,6 +169,7 @@ fn file_system(store: Arc<dyn Store>, clock: &Clock, setting: &Setting) -> Arc<F
         limits: Limits {
             part: 8 << 20,
             window: 32 << 20,
+            behind: 0,
             whole: 64 << 20,
             deadline: Duration::from_secs(20),
         },

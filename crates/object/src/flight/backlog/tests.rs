@@ -83,3 +83,23 @@ async fn what_landed_before_there_was_a_backlog_counts() {
     assert_eq!(backlog.waiting(), 1);
     assert!(!goes_on(&pilot).await);
 }
+
+#[tokio::test]
+async fn a_slow_flight_that_was_let_go_on_holds_up_nobody() {
+    let backlog = Backlog::new(1);
+    let (full, mut full_pilot) = flight(2, &backlog);
+    land_to(&mut full_pilot, BLOCK);
+    let mut others = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let (flight, pilot) = flight(2, &backlog);
+        others.spawn(async move {
+            pilot.clear_to_land().await;
+            // It brings nothing.
+            flight
+        });
+    }
+    let waiting = timeout(Duration::from_millis(10), others.join_next()).await;
+    assert!(waiting.is_err());
+    full.consumed(1);
+    assert_eq!(timeout(Duration::from_secs(1), others.join_all()).await.unwrap().len(), 3);
+}
