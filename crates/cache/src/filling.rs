@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// only hold more memory.
 const WRITERS: RangeInclusive<usize> = 2..=4;
 /// How many landed blocks one writer writes before others have their turn.
-const AT_ONCE: u64 = 2;
+const AT_ONCE: u64 = 4;
 /// How many blocks may wait for the disk, of all objects together, before the network is left
 /// waiting: more would only fill the memory.
 pub(crate) const BACKLOG: u64 = 4;

@@ -241,13 +241,14 @@ impl Fetch {
         let road = self.road.clone();
         let mut verifier = reply.checksum.filter(|_| whole).map(|c| c.verifier());
         let mut left = reply.length.unwrap_or_default();
-        let mut pause_at = self.pilot.pause_at();
+        // What is verified as a whole lands at its end.
+        let mut pause_at = if verifier.is_some() { u64::MAX } else { self.pilot.pause_at() };
         while left > 0 {
             if self.pilot.landed() >= pause_at {
                 guard(&self.pilot, self.deadline, self.pilot.clear_to_land()).await?;
                 pause_at = self.pilot.pause_at();
             }
-            self.queue.stock(&mut self.pilot);
+            self.queue.stock(&mut self.pilot, pause_at);
             if self.queue.is_full() {
                 return Err(Fault::corrupt("the answer has bytes without a place", Some(reply)));
             }

@@ -24,9 +24,9 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Takes buffers from the flight until a whole read can be served.
-    pub(crate) fn stock(&mut self, pilot: &mut Pilot) {
-        while self.empty.len() < AHEAD {
+    /// Takes buffers from the flight until a whole read can be served, or the bytes up to `end`.
+    pub(crate) fn stock(&mut self, pilot: &mut Pilot, end: u64) {
+        while self.empty.len() < AHEAD && pilot.landed() + self.taken < end {
             let Some(buffer) = pilot.buffer(self.taken).filter(|b| !b.is_empty()) else { return };
             self.taken += buffer.len() as u64;
             self.empty.push_back(buffer);

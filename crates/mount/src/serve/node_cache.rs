@@ -23,11 +23,9 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// buckets are one space.
 const AWS: &str = "aws";
 
-/// The part of the memory, as a divisor, that just fetched bytes may take in the page cache, and
-/// what that is where nobody knows the memory. Enough for all JARs of a job, and too little to
-/// push out what others read.
-const FRESH: u64 = 32;
-const FRESH_ELSE: u64 = 256 << 20;
+/// How much of what was just fetched may stay in the page cache, in bytes: all JARs of a job, or
+/// the 64th part of a large memory, but no more than the eighth part of a small one.
+const FRESH: u64 = 512 << 20;
 
 /// A node cache in use by one mount.
 pub(super) struct NodeCache {
@@ -57,7 +55,7 @@ pub(super) fn open(
         budget: budget.clone(),
         clock: clock.clone(),
         spacious: Room::spacious(limit, clock.clone()),
-        fresh: machine::memory().map_or(FRESH_ELSE, |memory| memory / FRESH),
+        fresh: machine::memory().map_or(FRESH, |memory| FRESH.max(memory / 64).min(memory / 8)),
     };
     let cache = Cache::open(options).map_err(|error| refused(&error, config))?;
     for warning in cache.warnings() {

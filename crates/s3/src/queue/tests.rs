@@ -25,7 +25,7 @@ fn landed(flight: &Flight) -> Vec<u8> {
 fn feed(queue: &mut Queue, pilot: &mut Pilot, bytes: &[u8], step: usize, v: &mut Option<Verifier>) {
     let mut rest = bytes;
     while !rest.is_empty() {
-        queue.stock(pilot);
+        queue.stock(pilot, u64::MAX);
         let n = queue.copy(&rest[..rest.len().min(step)]);
         assert!(n > 0, "no room for bytes of the span");
         queue.advance(n, pilot, v);
@@ -72,7 +72,7 @@ fn a_full_queue_has_no_room() {
     let (_budget, _flight, mut pilot) = flight(10);
     let mut queue = Queue::default();
     feed(&mut queue, &mut pilot, &content(10), 10, &mut None);
-    queue.stock(&mut pilot);
+    queue.stock(&mut pilot, u64::MAX);
     assert!(queue.is_full());
     assert_eq!(queue.copy(b"more"), 0);
     assert!(queue.front().is_empty());
@@ -99,4 +99,14 @@ proptest! {
         drop((queue, pilot, flight));
         prop_assert_eq!(budget.used(), 0);
     }
+}
+
+#[test]
+fn no_buffer_is_taken_for_bytes_behind_the_end() {
+    let (_budget, _flight, mut pilot) = flight(4 * CHUNK);
+    let mut queue = Queue::default();
+    queue.stock(&mut pilot, 2 * CHUNK + 1);
+    assert_eq!(queue.slices().len(), 2);
+    queue.stock(&mut pilot, u64::MAX);
+    assert_eq!(queue.slices().len(), 4);
 }
