@@ -104,6 +104,22 @@ pub(crate) fn backing(
     None
 }
 
+/// Somebody opened `version`, and reads it from wherever it is: another use, if it is complete.
+/// Disk IO.
+pub(crate) fn opened(cache: &Cache, scope: &Scope, version: &Arc<Version>) {
+    if let Some(object) = cache.object(scope, version, false)
+        && matches!(intact(&object), Ok(Some(_)))
+    {
+        note_use(&object);
+    }
+}
+
+/// Where nothing can be noted, only eviction is misled.
+fn note_use(object: &Object) {
+    let _ = object.touch(Instant::now());
+    let _ = object.files.note_use(true);
+}
+
 /// The file of a sealed object. Disk IO.
 pub(crate) fn hand_out(cache: &Cache, object: &Object) -> Result<Option<Arc<File>>, MapError> {
     let Some(seal) = intact(object)? else { return Ok(None) };
@@ -122,10 +138,7 @@ pub(crate) fn hand_out(cache: &Cache, object: &Object) -> Result<Option<Arc<File
         found if found.inode != seal.inode => return Err(Damage::Content.into()),
         _ => return Ok(None),
     }
-    // Where the time cannot be set, only eviction is misled.
-    let _ = object.touch(Instant::now());
-    // Neither is worth failing for.
-    let _ = object.files.note_use(true);
+    note_use(object);
     let file = cache.backings.hand(object, file, seal)?;
     cache.stats.backings.add(1);
     Ok(Some(file))

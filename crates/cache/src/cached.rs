@@ -9,7 +9,7 @@ use object::{
     Version,
 };
 
-use crate::backing::backing;
+use crate::backing::{backing, opened};
 use crate::cache::Cache;
 use crate::identity::{Identity, Scope};
 use crate::names::Names;
@@ -56,6 +56,11 @@ impl Source for Cached {
         if let Err(error) = Cached::keep(self, version, span, lease).await {
             tracing::debug!(key = %version.key, %span, "not kept: {error}");
         }
+    }
+
+    fn opened(&self, version: &Arc<Version>) {
+        let (cache, scope, version) = (self.cache.clone(), self.scope.clone(), version.clone());
+        tokio::task::spawn_blocking(move || opened(&cache, &scope, &version));
     }
 
     async fn backing(&self, version: &Arc<Version>) -> Option<Arc<File>> {

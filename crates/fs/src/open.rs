@@ -127,7 +127,10 @@ impl Shared {
 
     /// The local file of the whole of `version`, if the kernel can read one by itself.
     async fn backing_file(&self, version: &Arc<Version>) -> Option<Arc<File>> {
-        self.backings.get().filter(|backings| backings.available())?;
+        if !self.backings.get().is_some_and(|backings| backings.available()) {
+            self.store.opened(version);
+            return None;
+        }
         let file = self.store.backing(version).await?;
         // What the kernel reads nobody checks any more, and a mapping beyond the end of a file
         // kills its reader.

@@ -19,6 +19,8 @@ pub struct MemCounts {
     pub reads: u64,
     /// Bytes asked for by them.
     pub bytes: u64,
+    /// Calls of [`Source::opened`].
+    pub opened: u64,
     /// Calls of [`Store::head`].
     pub heads: u64,
     /// Calls of [`Store::list`].
@@ -130,6 +132,10 @@ impl MemStore {
 
 #[async_trait]
 impl Source for MemStore {
+    fn opened(&self, _version: &Arc<Version>) {
+        self.lock().counts.opened += 1;
+    }
+
     async fn backing(&self, version: &Arc<Version>) -> Option<Arc<File>> {
         self.lock().backings.get(version).cloned()
     }

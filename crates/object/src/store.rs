@@ -97,6 +97,10 @@ pub trait Source: Send + Sync {
     /// nothing.
     async fn keep(&self, _version: &Arc<Version>, _span: Span, _lease: Lease) {}
 
+    /// Somebody opened `version`, and will read it in a way that this source may hear nothing of: a
+    /// hint at what is worth keeping, which does not wait for anything.
+    fn opened(&self, _version: &Arc<Version>) {}
+
     /// The local file that holds the whole of `version`, checked and never written again, if this
     /// source has one: whoever holds the file can read the version for as long as they hold it.
     async fn backing(&self, _version: &Arc<Version>) -> Option<Arc<File>> {

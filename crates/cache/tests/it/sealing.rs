@@ -4,9 +4,10 @@ use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::time::UNIX_EPOCH;
 
+use cache::{Directory, Identity, Opened};
 use object::{BLOCK, Source};
 
-use crate::harness::{Node, PART, bytes_of, content, until};
+use crate::harness::{Node, PART, bytes_of, content, scope, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_complete_object_becomes_a_file_that_can_only_be_read() {
@@ -159,4 +160,25 @@ async fn an_evicted_object_is_no_file_any_more_but_its_holder_reads_on() {
     assert!(bytes_of(&file) == content("a.jar", PART));
     assert!(mount.read_all(&version).await.unwrap() == content("a.jar", PART));
     assert!(bytes_of(&mount.file(&version).await) == content("a.jar", PART));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_opens_a_complete_object_keeps_it_from_eviction_whatever_reads_it() {
+    let node = Node::new();
+    let version = node.put("used", 3 * BLOCK).await;
+    let is_protected = || {
+        let directory = Directory::open(&node.path()).unwrap();
+        let Opened::Found(files) =
+            directory.open_object(&Identity::of(&scope(), &version)).unwrap()
+        else {
+            panic!("it is not there");
+        };
+        files.map.mark().unwrap().protected
+    };
+    let mount = node.mount();
+    mount.fill(&version).await;
+    until("it is sealed", || mount.cache.counts().seals == 1).await;
+    assert!(!is_protected(), "that it was filled is no second use");
+    mount.cached.opened(&version);
+    until("it is protected", is_protected).await;
 }

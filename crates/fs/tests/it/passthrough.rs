@@ -111,6 +111,19 @@ fn id(opened: &Opened) -> BackingId {
 const CACHED: OpenMode = OpenMode::Cached { keep: true };
 
 #[tokio::test]
+async fn where_the_kernel_reads_nothing_by_itself_the_store_is_told_of_each_open() {
+    let world = World::new(MINUTE);
+    let node = world.find().await;
+    world.open(node).await.unwrap();
+    assert_eq!(world.mount.store.take_counts().opened, 0);
+    world.registry.off.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        world.open(node).await.unwrap();
+    }
+    assert_eq!(world.mount.store.take_counts().opened, 2);
+}
+
+#[tokio::test]
 async fn the_open_after_an_object_is_complete_is_passed_through_and_costs_nothing() {
     let world = World::new(MINUTE);
     let node = world.find().await;
