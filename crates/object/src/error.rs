@@ -15,8 +15,15 @@ pub enum ErrorKind {
     NotFound,
     /// There is no such bucket.
     NoSuchBucket,
-    /// The object is no longer the version that was asked for (HTTP 412).
+    /// The object is no longer the version that was asked for, or the condition of a write does
+    /// not hold (HTTP 412).
     Changed,
+    /// There is no such upload: it was completed or aborted.
+    NoSuchUpload,
+    /// A quota, or the store itself, is full.
+    Full,
+    /// More bytes than an object or a request may have.
+    TooLarge,
     /// The identity in use may not do this (HTTP 403).
     Denied,
     /// The credentials themselves are wrong, expired or missing.

@@ -5,6 +5,8 @@
 //! * A [`Source`] is the only road on which bytes are read: it answers a [`Flight`], the bytes of
 //!   one [`Span`] while they arrive. A [`Store`] is a source that can also be listed. Caches are
 //!   sources around other sources.
+//! * A [`Sink`] takes objects: a [`Body`] under a [`Condition`], at once or in [`Part`]s of an
+//!   [`Upload`].
 //! * The [`Budget`] owns memory: every buffer of every flight is a [`Lease`] from it.
 //! * An [`Error`] says what a failure means ([`ErrorKind`]), not which protocol brought it.
 
@@ -18,12 +20,14 @@ mod name;
 mod span;
 mod store;
 mod time;
+mod write;
 
 pub use budget::{Budget, Buffer, Lease, Reclaim, Share};
 pub use error::{Error, ErrorKind, Result};
 pub use flight::{Backlog, Chunk, Flight, Pilot};
-pub use mem::{MemCounts, MemStore};
+pub use mem::{MemCounts, MemStore, MemWrites};
 pub use name::{BadBucket, BadKey, Bucket, ETag, Key, MAX_KEY};
 pub use span::{BLOCK, CHUNK, Span};
 pub use store::{Listing, ListingRequest, Meta, Source, StorageState, Store, Version};
 pub use time::{Clock, Time};
+pub use write::{Algorithm, Body, Checksum, Condition, Part, Sink, Upload};

@@ -1,11 +1,16 @@
 //! A store in memory, for tests of the layers above.
 
+mod sink;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use sink::MemWrites;
+use sink::Uploads;
 
 use crate::{
     Clock, ETag, Error, ErrorKind, Flight, Key, Lease, Listing, ListingRequest, Meta, Pilot,
@@ -43,6 +48,20 @@ struct State {
     failing: Option<ErrorKind>,
     denied_lists: Vec<String>,
     puts: u64,
+    uploads: Uploads,
+}
+
+impl State {
+    /// Makes a new version, modified at `modified`, what `key` stands for.
+    fn insert(&mut self, key: &Key, bytes: Arc<[u8]>, modified: Time) -> Meta {
+        self.puts += 1;
+        let etag = ETag::new(&format!("{:032x}", self.puts));
+        let version = Version { key: key.clone(), etag, size: bytes.len() as u64 };
+        let modified = Time::from_secs(modified.secs());
+        let meta = Meta { version, modified, storage: StorageState::Online };
+        self.objects.insert(key.as_str().to_owned(), (meta.clone(), bytes));
+        meta
+    }
 }
 
 impl MemStore {
@@ -53,17 +72,9 @@ impl MemStore {
 
     /// Puts an object; each put makes a new version, modified at `modified`.
     pub fn put(&self, key: &str, bytes: impl Into<Arc<[u8]>>, modified: Time) {
-        let bytes = bytes.into();
-        let mut state = self.lock();
-        state.puts += 1;
-        let Ok(name) = Key::new(key) else { return };
-        let version = Version {
-            key: name,
-            etag: ETag::new(&format!("{:032x}", state.puts)),
-            size: bytes.len() as u64,
-        };
-        let meta = Meta { version, modified, storage: StorageState::Online };
-        state.objects.insert(key.to_owned(), (meta, bytes));
+        if let Ok(name) = Key::new(key) {
+            self.lock().insert(&name, bytes.into(), modified);
+        }
     }
 
     /// Marks an object as archived, restored or of unknown state.
@@ -214,9 +225,9 @@ fn page(
     let keys = objects.range(request.prefix.clone()..);
     for (key, (meta, _)) in keys.take_while(|(k, _)| k.starts_with(&request.prefix)) {
         let rest = &key[request.prefix.len()..];
-        let entry = match rest.find('/').filter(|_| request.delimited) {
-            Some(slash) => &key[..=request.prefix.len() + slash],
-            None => key.as_str(),
+        let (entry, rolled_up) = match rest.find('/').filter(|_| request.delimited) {
+            Some(slash) => (&key[..=request.prefix.len() + slash], true),
+            None => (key.as_str(), false),
         };
         if entry <= after.as_str() || entry == last {
             continue;
@@ -225,9 +236,9 @@ fn page(
             listing.next = Some(last);
             return listing;
         }
-        match entry == key {
-            true => listing.objects.push(meta.clone()),
-            false => listing.prefixes.push(entry.to_owned()),
+        match rolled_up {
+            true => listing.prefixes.push(entry.to_owned()),
+            false => listing.objects.push(meta.clone()),
         }
         last = entry.to_owned();
     }
