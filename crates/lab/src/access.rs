@@ -8,11 +8,14 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::path::S3Path;
-use s3s::{S3Error, S3Result, s3_error};
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use crate::counters::Tally;
 use crate::log::Exchange;
 use crate::rules::{Fault, Fired, Rules};
+
+/// The account that every bucket belongs to.
+pub(crate) const OWNER: &str = "lab";
 
 /// The one identity that exists.
 pub(crate) struct Identity {
@@ -77,19 +80,39 @@ impl S3Access for Gate {
                 self.region
             ));
         }
+        let owner = cx.headers().get("x-amz-expected-bucket-owner");
+        if owner.is_some_and(|owner| owner != OWNER) {
+            return Err(access_denied());
+        }
         let fired = self.rules.fire(operation, &bucket, &key);
         exchange.set_faults(fired.clone());
-        meet(fired).await
+        let conditional = [http::header::IF_MATCH, http::header::IF_NONE_MATCH]
+            .iter()
+            .any(|name| cx.headers().contains_key(name));
+        meet(fired, conditional && cx.method() != http::Method::GET).await
     }
 }
 
 /// The faults that stand before the operation.
-async fn meet(fired: Vec<Fired>) -> S3Result<()> {
+async fn meet(fired: Vec<Fired>, conditional_write: bool) -> S3Result<()> {
     for one in fired {
         match one.fault {
             Fault::Deny => return Err(access_denied()),
             Fault::SlowDown => return Err(s3_error!(SlowDown, "Please reduce your request rate.")),
             Fault::InternalError | Fault::Reset => return Err(internal_error()),
+            Fault::Conflict => {
+                return Err(s3_error!(
+                    ConditionalRequestConflict,
+                    "The conditional request cannot succeed due to a conflicting operation."
+                ));
+            }
+            Fault::Full => return Err(quota_exceeded()),
+            Fault::NoConditions if conditional_write => {
+                return Err(s3_error!(
+                    NotImplemented,
+                    "A header you provided implies functionality that is not implemented"
+                ));
+            }
             Fault::Stall => one.rule_removed().await,
             _ => {}
         }
@@ -100,6 +123,16 @@ async fn meet(fired: Vec<Fired>) -> S3Result<()> {
 /// The error S3 gives when it does not know better.
 fn internal_error() -> S3Error {
     s3_error!(InternalError, "We encountered an internal error. Please try again.")
+}
+
+/// The error of a store whose bucket may not grow; S3 itself has no quotas, others spell it so.
+fn quota_exceeded() -> S3Error {
+    let mut error = S3Error::with_message(
+        S3ErrorCode::Custom("QuotaExceeded".into()),
+        "The quota of the bucket is used up.",
+    );
+    error.set_status_code(http::StatusCode::INSUFFICIENT_STORAGE);
+    error
 }
 
 /// The error of whatever is not allowed.

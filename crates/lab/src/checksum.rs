@@ -100,9 +100,9 @@ impl Digests {
     }
 }
 
-/// Digests of a body in the making: MD5 and CRC64NVME always, others when asked for.
+/// Digests of a body in the making: CRC64NVME always and MD5 nearly so, others when asked for.
 pub(crate) struct Hasher {
-    md5: Md5,
+    md5: Option<Md5>,
     size: u64,
     sums: Vec<(Algorithm, Sum)>,
 }
@@ -122,11 +122,16 @@ impl Hasher {
             .filter(|a| *a == Algorithm::Crc64Nvme || wanted.contains(a))
             .map(|algorithm| (algorithm, Sum::new(algorithm)))
             .collect();
-        Self { md5: Md5::new(), size: 0, sums }
+        Self { md5: Some(Md5::new()), size: 0, sums }
+    }
+
+    /// Its MD5, which costs more than all else that is done to a body, is a copy of its CRC.
+    pub(crate) fn without_md5(wanted: &[Algorithm]) -> Self {
+        Self { md5: None, ..Self::new(wanted) }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.md5.update(bytes);
+        self.md5.iter_mut().for_each(|md5| md5.update(bytes));
         self.size += bytes.len() as u64;
         for (_, sum) in &mut self.sums {
             sum.update(bytes);
@@ -134,10 +139,16 @@ impl Hasher {
     }
 
     pub(crate) fn finish(self) -> Digests {
-        let mut md5 = [0; 16];
-        md5.copy_from_slice(self.md5.finalize().as_ref());
         let values = self.sums.into_iter().map(|(a, sum)| (a, sum.finish())).collect();
-        Digests { md5, size: self.size, values }
+        let mut digests = Digests { md5: [0; 16], size: self.size, values };
+        match self.md5 {
+            Some(md5) => digests.md5.copy_from_slice(md5.finalize().as_ref()),
+            None => {
+                let crc = digests.value(Algorithm::Crc64Nvme).unwrap_or_default().repeat(2);
+                digests.md5.iter_mut().zip(crc).for_each(|(to, from)| *to = from);
+            }
+        }
+        digests
     }
 }
 

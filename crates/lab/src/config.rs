@@ -8,6 +8,10 @@ use std::path::PathBuf;
 pub enum Backing {
     /// In memory; gone with the lab.
     Memory,
+    /// Nowhere: bodies are summed up and thrown away, so that what writing them costs is hardly
+    /// more than their way here. They have sizes, checksums and ETags (none of MD5), but a GET of
+    /// them is refused. Synthetic objects can be read.
+    Nowhere,
     /// In a directory, whose sub-directories are buckets and whose files are objects. What
     /// S3 knows beyond the bytes is kept in a directory `.lab` in each bucket. Synthetic
     /// objects and unfinished uploads do not survive a restart.

@@ -259,6 +259,7 @@ impl Lab {
 async fn open_store(backing: Backing) -> Result<Store, Error> {
     let path = match backing {
         Backing::Memory => return Ok(Store::in_memory()),
+        Backing::Nowhere => return Ok(Store::nowhere()),
         Backing::Directory(path) => path,
     };
     let directory = path.clone();

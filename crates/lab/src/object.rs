@@ -22,6 +22,8 @@ pub(crate) enum Content {
     Memory(Vec<Bytes>),
     /// In one file.
     File(PathBuf),
+    /// Thrown away.
+    Nowhere,
     /// Nowhere: computed.
     Synthetic(Pattern),
 }
@@ -47,6 +49,9 @@ pub(crate) struct Details {
     pub(crate) metadata: BTreeMap<String, String>,
     /// None is STANDARD.
     pub(crate) storage_class: Option<String>,
+    /// What the writer asked for; nothing is encrypted.
+    pub(crate) encryption: Option<String>,
+    pub(crate) kms_key: Option<String>,
     pub(crate) restore: Option<Restore>,
 }
 

@@ -165,6 +165,13 @@ pub enum Fault {
     SlowDown,
     /// 500 InternalError; nothing is carried out.
     InternalError,
+    /// 409 ConditionalRequestConflict: somebody else writes the same key now; nothing is carried
+    /// out.
+    Conflict,
+    /// 507 QuotaExceeded; nothing is carried out.
+    Full,
+    /// 501 NotImplemented to a write with a condition, as of a store that knows none.
+    NoConditions,
     /// The connection is reset (TCP RST) before the answer; nothing is carried out.
     Reset,
     /// The request is carried out, then the connection is reset instead of an answer.

@@ -5,6 +5,7 @@ mod conditions;
 mod list;
 mod multipart;
 mod read;
+mod uploads;
 mod write;
 
 use std::sync::Arc;
@@ -110,7 +111,11 @@ impl S3 for Service {
         &self,
         request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        let gone = self.store.delete(&request.input.bucket, &request.input.key);
+        let DeleteObjectInput { bucket, key, if_match, .. } = request.input;
+        let gone = match &if_match {
+            Some(etag) => self.store.delete_if(&bucket, &key, etag),
+            None => self.store.delete(&bucket, &key),
+        };
         answer(gone.map(|_| DeleteObjectOutput::default()))
     }
 

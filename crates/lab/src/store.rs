@@ -45,12 +45,20 @@ impl Bucket {
 pub(crate) struct Store {
     buckets: RwLock<BTreeMap<String, Bucket>>,
     disk: Option<Disk>,
+    /// Whether bodies are thrown away.
+    forgets: bool,
     next_upload: AtomicU64,
 }
 
 impl Store {
     pub(crate) fn in_memory() -> Self {
-        Self { buckets: RwLock::default(), disk: None, next_upload: AtomicU64::new(1) }
+        let (buckets, next_upload) = (RwLock::default(), AtomicU64::new(1));
+        Self { buckets, disk: None, forgets: false, next_upload }
+    }
+
+    /// Bodies are thrown away.
+    pub(crate) fn nowhere() -> Self {
+        Self { forgets: true, ..Self::in_memory() }
     }
 
     /// Serves `directory`, whose sub-directories are buckets. Reads every file that has
@@ -62,7 +70,8 @@ impl Store {
             buckets.insert(name, Bucket::new(created, objects));
         }
         let buckets = RwLock::new(buckets);
-        Ok(Self { buckets, disk: Some(disk), next_upload: AtomicU64::new(1) })
+        let next_upload = AtomicU64::new(1);
+        Ok(Self { buckets, disk: Some(disk), forgets: false, next_upload })
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Bucket>> {
@@ -139,7 +148,13 @@ impl Store {
     ) -> S3Result<(Arc<Object>, Option<Arc<File>>)> {
         loop {
             let object = self.get(bucket, key)?;
-            let Content::File(path) = &object.content else { return Ok((object, None)) };
+            let path = match &object.content {
+                Content::File(path) => path,
+                Content::Nowhere => {
+                    return Err(s3_error!(NotImplemented, "No bytes are kept here"));
+                }
+                Content::Memory(_) | Content::Synthetic(_) => return Ok((object, None)),
+            };
             let opened = File::open(path);
             // Index and file change together under the write lock: if the index still
             // says the same after the open, the file is this object's.
@@ -155,7 +170,7 @@ impl Store {
             (Content::Memory(segments), _) => Frames::memory(segments.clone(), range),
             (Content::Synthetic(pattern), _) => Frames::synthetic(*pattern, range),
             (Content::File(_), Some(file)) => Frames::file(file, range),
-            (Content::File(_), None) => Frames::memory(Vec::new(), 0..0),
+            (Content::File(_), None) | (Content::Nowhere, _) => Frames::memory(Vec::new(), 0..0),
         }
     }
 
@@ -163,6 +178,7 @@ impl Store {
     pub(crate) fn draft(&self, bucket: &str, size_hint: u64) -> S3Result<Draft> {
         match &self.disk {
             Some(disk) => Draft::in_file(disk.draft(bucket).map_err(internal)?),
+            None if self.forgets => Ok(Draft::Nowhere),
             None => Ok(Draft::in_memory(size_hint)),
         }
     }
@@ -189,7 +205,7 @@ impl Store {
         check(condition, objects.get(key).map(Arc::as_ref))?;
         let (size, etag, checksum) =
             (received.size(), received.etag.clone(), received.checksum.clone());
-        let modified = clock::now();
+        let modified = received.modified.unwrap_or_else(clock::now);
         let describe =
             |content| Object::stored(content, size, modified, etag, checksum).with_details(details);
         let object = match (&self.disk, received.into_parts()) {
@@ -197,6 +213,7 @@ impl Store {
                 let old = objects.get(key).map(|object| &object.content);
                 disk.publish((bucket, key), draft, old, describe).map_err(internal)?
             }
+            _ if self.forgets => describe(Content::Nowhere),
             (_, (segments, _)) => describe(Content::Memory(segments)),
         };
         let object = Arc::new(object);
@@ -253,6 +270,23 @@ impl Store {
     pub(crate) fn delete(&self, bucket: &str, key: &str) -> S3Result<bool> {
         let mut buckets = self.write();
         let objects = &mut buckets.get_mut(bucket).ok_or_else(|| no_such_bucket(bucket))?.objects;
+        let old = objects.remove(key);
+        self.forget(bucket, key, old.as_ref());
+        Ok(old.is_some())
+    }
+
+    /// Deletes an object if it has this ETag; whether there was one.
+    pub(crate) fn delete_if(
+        &self,
+        bucket: &str,
+        key: &str,
+        etag: &ETagCondition,
+    ) -> S3Result<bool> {
+        let mut buckets = self.write();
+        let objects = &mut buckets.get_mut(bucket).ok_or_else(|| no_such_bucket(bucket))?.objects;
+        let Some(old) = objects.get(key) else { return Ok(false) };
+        let condition = Precondition { if_match: Some(etag.clone()), if_none_match: None };
+        check(&condition, Some(old))?;
         let old = objects.remove(key);
         self.forget(bucket, key, old.as_ref());
         Ok(old.is_some())

@@ -74,7 +74,11 @@ impl Upload {
             .filter_map(|part| self.parts.remove(&part.part_number?))
             .map(|(_, part)| part)
             .collect();
-        Ok((Received::joined(parts, etag, sum)?, self.details))
+        let mut joined = Received::joined(parts, etag, sum)?;
+        // An object of parts is as old as its upload (S3 User Guide, "Uploading and copying
+        // objects using multipart upload").
+        joined.modified = Some(self.initiated);
+        Ok((joined, self.details))
     }
 }
 

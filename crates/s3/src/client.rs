@@ -32,11 +32,11 @@ const REGIONS_MAX: usize = 3;
 
 /// A bucket of an S3-compatible store.
 pub struct S3 {
-    road: Arc<Road>,
-    client: Client,
-    bucket: String,
+    pub(crate) road: Arc<Road>,
+    pub(crate) client: Client,
+    pub(crate) bucket: String,
     clock: Clock,
-    config: Config,
+    pub(crate) config: Config,
     is_aws: bool,
 }
 
@@ -116,7 +116,7 @@ impl S3 {
         self.road.counters.stats()
     }
 
-    /// GETs that may be in flight now: fewer than configured after the store asked to slow down.
+    /// Requests with bodies that may be in flight now: fewer than configured after the store asked to slow down.
     pub fn concurrency(&self) -> usize {
         self.road.gate.limit()
     }
@@ -142,7 +142,7 @@ impl S3 {
         self.errand(known).run(|| request.clone().send()).await
     }
 
-    fn errand(&self, known: bool) -> Errand<'_> {
+    pub(crate) fn errand(&self, known: bool) -> Errand<'_> {
         Errand { road: &self.road, within: self.config.read_deadline, known }
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use object::Bucket;
 
+use crate::attributes::Attributes;
+
 /// Who asks.
 #[derive(Clone)]
 pub enum Identity {
@@ -53,20 +55,32 @@ pub struct Config {
     pub max_attempts: u32,
     /// The most time one read, HEAD or LIST takes, retries and waits included.
     pub read_deadline: Duration,
+    /// The most time one write takes, retries and waits included, but not the time in which its
+    /// bytes are taken by the store; what the store does with bytes that it has, completing and
+    /// copying, may take five times as long.
+    pub write_deadline: Duration,
     /// The least time without a byte after which a second try on another connection is made.
     /// Where first bytes are seen to take long, three times their 99th percentile, up to ten
-    /// times this, is waited for instead; and twice as long at each try from the third on.
+    /// times this, is waited for instead; and twice as long at each try from the third on. Writes
+    /// take stores longer: five times this is their least.
     pub stall: Duration,
     /// The longest answer in bytes that is held back until its checksum is verified.
     pub part_size: u64,
-    /// The most GETs in flight at once; fewer after the store asked to slow down.
+    /// The most requests with bodies in flight at once; fewer after the store asked to slow down.
     pub max_connections: usize,
     /// The `User-Agent` of every request.
     pub user_agent: String,
+    /// What is stored beside the bytes of objects.
+    pub attributes: Attributes,
+    /// The account that has to own the bucket; every request to another's is refused.
+    pub expected_bucket_owner: Option<String>,
+    /// Whether whoever asks pays, and agrees to in every request.
+    pub requester_pays: bool,
 }
 
 impl Config {
-    /// The defaults for `bucket`: 10 attempts, 30 s, 1 s to a stall, 8 MiB parts, 64 connections.
+    /// The defaults for `bucket`: 10 attempts, 30 s to read and 60 s to write, 1 s to a stall,
+    /// 8 MiB parts, 64 connections, and what [`Attributes`] has.
     pub fn new(bucket: Bucket) -> Self {
         Self {
             bucket,
@@ -77,10 +91,22 @@ impl Config {
             ca_bundle: None,
             max_attempts: 10,
             read_deadline: Duration::from_secs(30),
+            write_deadline: Duration::from_secs(60),
             stall: Duration::from_secs(1),
             part_size: 8 << 20,
             max_connections: 64,
             user_agent: concat!("mount-s3/", env!("CARGO_PKG_VERSION")).to_owned(),
+            attributes: Attributes::default(),
+            expected_bucket_owner: None,
+            requester_pays: false,
         }
+    }
+
+    /// The headers that every request has (S3 API reference, "Common Request Headers").
+    pub(crate) fn standing(&self) -> Vec<(&'static str, String)> {
+        let owner = self.expected_bucket_owner.clone();
+        let owner = owner.map(|owner| ("x-amz-expected-bucket-owner", owner));
+        let pays = self.requester_pays.then(|| ("x-amz-request-payer", "requester".to_owned()));
+        owner.into_iter().chain(pays).collect()
     }
 }

@@ -3,7 +3,7 @@
 use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_smithy_types::Document;
 use object::{Error, ErrorKind, Key, Result};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 /// Everything but the unreserved characters and `/` (S3 API reference, "Signature Calculations":
 /// `UriEncode` of an object key).
@@ -86,7 +86,7 @@ impl Endpoint {
 
     /// The path of an object's URL.
     pub(crate) fn path_of(&self, key: &Key) -> String {
-        format!("{}/{}", self.path, utf8_percent_encode(key.as_str(), KEY))
+        format!("{}/{}", self.path, encoded(key.as_str()))
     }
 
     /// The URL of the bucket, for people.
@@ -94,6 +94,11 @@ impl Endpoint {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}{}", self.authority, self.path)
     }
+}
+
+/// A key, or a value of a query, as URLs have it.
+pub(crate) fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, KEY)
 }
 
 /// How the endpoint wants requests signed.

@@ -6,6 +6,7 @@ use std::io;
 use object::{Error, ErrorKind};
 use tokio_rustls::rustls;
 
+use crate::document::{is_error, value_of};
 use crate::reply::{Reply, plain};
 
 /// What may help against a [`Fault`].
@@ -23,6 +24,10 @@ pub(crate) enum Cure {
     Renew,
     /// Another try with the store's time.
     SetClock,
+    /// Another try after a while: somebody else wrote the same key at the same moment.
+    Conflict,
+    /// Another try without the request's condition, if it has one: the store knows none.
+    DropCondition,
 }
 
 /// Why one try failed.
@@ -65,11 +70,14 @@ impl Fault {
         Self { cure: Cure::Again, ..Self::stalled() }
     }
 
-    /// What the store answered instead of a body: `reply`, and the XML that came with it.
+    /// What the store answered instead of a body: `reply`, and the XML that came with it. An
+    /// error below a status that promised none is a failure on the store's side, if its code does
+    /// not say otherwise.
     pub(crate) fn answered(reply: &Reply, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
+        let promised = reply.status / 100 == 2 && is_error(&text);
         let complaint = Complaint {
-            status: reply.status,
+            status: if promised { 500 } else { reply.status },
             code: element(&text, "Code"),
             message: element(&text, "Message"),
             region: reply.region.clone().or_else(|| element(&text, "Region")),
@@ -154,6 +162,26 @@ impl Complaint {
     fn meaning(&self) -> (ErrorKind, Cure) {
         match self.code.as_deref().unwrap_or_default() {
             "NoSuchBucket" => (ErrorKind::NoSuchBucket, Cure::None),
+            "NoSuchUpload" => (ErrorKind::NoSuchUpload, Cure::None),
+            "AccessDenied" => (ErrorKind::Denied, Cure::None),
+            "NoSuchKey" => (ErrorKind::NotFound, Cure::None),
+            "PreconditionFailed" => (ErrorKind::Changed, Cure::None),
+            "ConditionalRequestConflict" | "OperationAborted" => {
+                (ErrorKind::Server, Cure::Conflict)
+            }
+            "NotImplemented" => (ErrorKind::Invalid, Cure::DropCondition),
+            "EntityTooLarge" => (ErrorKind::TooLarge, Cure::None),
+            // Of Ceph, and of MinIO with and without a quota.
+            "QuotaExceeded"
+            | "InsufficientStorage"
+            | "XMinioAdminBucketQuotaExceeded"
+            | "XMinioStorageFull" => (ErrorKind::Full, Cure::None),
+            // The bytes were damaged, or not all came: they are still here.
+            "BadDigest" | "XAmzContentChecksumMismatch" | "IncompleteBody" => {
+                (ErrorKind::Corrupt, Cure::Again)
+            }
+            "KMS.ThrottlingException" => (ErrorKind::Throttled, Cure::SlowDown),
+            code if code.starts_with("KMS.") => (ErrorKind::Denied, Cure::None),
             "InvalidObjectState" => (ErrorKind::Archived, Cure::None),
             "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "ExpiredTokenException" => {
                 (ErrorKind::Credentials, Cure::Renew)
@@ -185,6 +213,10 @@ impl Complaint {
             404 => (ErrorKind::NotFound, Cure::None),
             // The range lies outside the object, so it is not the size it was.
             412 | 416 => (ErrorKind::Changed, Cure::None),
+            409 => (ErrorKind::Server, Cure::Conflict),
+            413 => (ErrorKind::TooLarge, Cure::None),
+            501 => (ErrorKind::Invalid, Cure::DropCondition),
+            507 => (ErrorKind::Full, Cure::None),
             429 | 503 => (ErrorKind::Throttled, Cure::SlowDown),
             408 | 425 | 500..=599 => (ErrorKind::Server, Cure::Again),
             400..=499 => (ErrorKind::Invalid, Cure::None),
@@ -193,13 +225,10 @@ impl Complaint {
     }
 }
 
-/// The text of the first element `name` in an error document. Error documents are flat, so no
-/// tree is built, and their size is bounded by whoever read them.
+/// The text of the first element `name` in an error document, for people.
 pub(crate) fn element(text: &str, name: &str) -> Option<String> {
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    let (value, _) = rest.split_once(&format!("</{name}>"))?;
-    let value = plain(value.trim());
-    (!value.is_empty() && !value.contains('<')).then_some(value)
+    let value = plain(value_of(text, name)?.trim());
+    (!value.is_empty()).then_some(value)
 }
 
 #[cfg(test)]

@@ -1,24 +1,18 @@
 //! One flight: tries, until its bytes have landed or nothing helps.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_credential_types::Credentials;
 use object::{Error, ErrorKind, Pilot, Span, Version};
 use tokio::time::{Instant, sleep_until};
 
 use crate::fault::{Cure, Fault};
-use crate::pace::{Place, back_off};
+use crate::pace::Place;
 use crate::queue::Queue;
 use crate::reply::Reply;
 use crate::road::Road;
 use crate::signer::Ask;
+use crate::tries::{COMPLAINT_WAIT, Tries, broken, late};
 use crate::wire::{Connection, Silence};
-
-/// How long an error document is waited for.
-const COMPLAINT_WAIT: Duration = Duration::from_secs(2);
-/// Kept connections that one try finds closed before it makes its own.
-const STALE_MAX: usize = 3;
 
 /// One flight on its road.
 pub(crate) struct Fetch {
@@ -26,11 +20,7 @@ pub(crate) struct Fetch {
     version: Arc<Version>,
     pilot: Pilot,
     queue: Queue,
-    deadline: Instant,
-    who: Option<Credentials>,
-    /// Tries that were given up for their silence.
-    silences: u32,
-    last: Option<Error>,
+    tries: Tries,
 }
 
 impl Fetch {
@@ -40,16 +30,8 @@ impl Fetch {
         pilot: Pilot,
         deadline: Instant,
     ) -> Self {
-        Self {
-            road,
-            version,
-            pilot,
-            queue: Queue::default(),
-            deadline,
-            who: None,
-            silences: 0,
-            last: None,
-        }
+        let tries = Tries::until(deadline);
+        Self { road, version, pilot, queue: Queue::default(), tries }
     }
 
     /// Flies to the end, whatever it is.
@@ -67,56 +49,22 @@ impl Fetch {
     }
 
     async fn tries(&mut self) -> object::Result<()> {
-        let mut cured = Vec::new();
-        for tries in 1.. {
-            let fault = match self.attempt(tries).await {
+        loop {
+            let fault = match self.attempt().await {
                 Ok(()) => return Ok(()),
                 Err(fault) => fault,
             };
             self.queue.forget();
-            self.silences += u32::from(fault.error.kind() == ErrorKind::Timeout);
-            let now = Instant::now();
-            let wait = match fault.cure {
-                Cure::None => return Err(self.explain(fault.error)),
-                // What new credentials or the right time do not cure once, they never will.
-                Cure::Renew | Cure::SetClock if cured.contains(&fault.cure) => {
-                    return Err(fault.error);
-                }
-                Cure::Renew | Cure::SetClock | Cure::Elsewhere => Duration::ZERO,
-                Cure::Again | Cure::SlowDown => {
-                    back_off(tries, fastrand::f64()).max(self.road.retries.take(now))
-                }
-            };
-            cured.push(fault.cure);
-            if tries >= self.road.max_attempts || now + wait >= self.deadline {
-                return Err(fault.error);
-            }
-            tracing::debug!(key = %self.version.key, tries, ?wait, error = ?fault.error, "trying again");
-            self.last = Some(fault.error);
-            let waited = guard(&self.pilot, self.deadline, tokio::time::sleep(wait)).await;
-            waited.map_err(|fault| self.explain(fault.error))?;
-        }
-        Ok(())
-    }
-
-    /// Says with a deadline what happened before it.
-    fn explain(&mut self, error: Error) -> Error {
-        match self.last.take() {
-            Some(last) if error.kind() == ErrorKind::Timeout => {
-                let message = format!("{} (before that: {})", error.message(), last.message());
-                let id = last.request_id().map(str::to_owned);
-                Error::caused(ErrorKind::Timeout, message, id, Some(Box::new(last)))
-            }
-            _ => error,
+            let wait = self.tries.again(&self.road, self.version.key.as_str(), fault)?;
+            let pause = tokio::time::sleep(wait);
+            let waited = guard(&self.pilot, self.tries.deadline, pause).await;
+            waited.map_err(|fault| self.tries.explain(fault.error))?;
         }
     }
 
-    async fn attempt(&mut self, tries: u32) -> Result<(), Fault> {
-        let place = guard(&self.pilot, self.deadline, self.road.gate.enter()).await?;
-        let counters = &self.road.counters;
-        if tries > 1 {
-            counters.retries.add(1);
-        }
+    async fn attempt(&mut self) -> Result<(), Fault> {
+        let place = guard(&self.pilot, self.tries.deadline, self.road.gate.enter()).await?;
+        self.tries.begin(&self.road);
         let range = self.range();
         let (mut connection, reply) = self.answer(range).await?;
         if !matches!(reply.status, 200 | 206) {
@@ -143,29 +91,18 @@ impl Fetch {
     /// Sends the request over a kept or a new connection, up to the head of the answer.
     async fn answer(&mut self, range: Option<Span>) -> Result<(Connection, Reply), Fault> {
         let road = self.road.clone();
-        self.who = match &road.wallet {
-            Some(wallet) => {
-                let found = guard(&self.pilot, self.deadline, wallet.credentials()).await?;
-                Some(found.map_err(Fault::last)?)
-            }
-            None => None,
-        };
-        let ask = Ask { version: &self.version, range };
-        let request = road.signer.request(&ask, self.who.as_ref()).map_err(Fault::last)?;
-        let patience = road.latencies.patience(road.stall, self.silences);
+        let deadline = self.tries.deadline;
+        guard(&self.pilot, deadline, self.tries.identify(&road)).await??;
+        let ask = Ask::get(&self.version, range);
+        let request = road.signer.request(&ask, self.tries.who.as_ref()).map_err(Fault::last)?;
+        let patience = road.latencies.patience(road.stall, self.tries.silences);
         road.counters.gets.add(1);
         let mut stale = 0;
         loop {
-            let mut connection = match road.pool.take().filter(|_| stale < STALE_MAX) {
-                Some(connection) => connection,
-                None => {
-                    road.counters.connections.add(1);
-                    guard(&self.pilot, self.deadline, road.pool.dial()).await??
-                }
-            };
+            let mut connection = guard(&self.pilot, deadline, road.connection(stale)).await??;
             let sent = Instant::now();
             let exchange = road.patiently(patience, connection.exchange(&request));
-            let answered = guard(&self.pilot, self.deadline, exchange).await??;
+            let answered = guard(&self.pilot, deadline, exchange).await??;
             match answered {
                 Ok(reply) => {
                     road.latencies.saw(sent.elapsed());
@@ -182,24 +119,14 @@ impl Fetch {
 
     async fn complaint(&self, mut connection: Connection, reply: &Reply, place: &Place) -> Fault {
         let road = &self.road;
-        let until = self.deadline.min(Instant::now() + COMPLAINT_WAIT);
-        let read = guard(&self.pilot, until, connection.complaint(reply)).await;
+        let until = self.tries.deadline.min(Instant::now() + COMPLAINT_WAIT);
+        let read = guard(&self.pilot, until, connection.document(reply)).await;
         let (body, all) = read.unwrap_or_default();
         let fault = Fault::answered(reply, &body);
         if all && reply.keep {
             road.pool.keep(connection);
         }
-        match (fault.cure, &road.wallet, &self.who) {
-            (Cure::SlowDown, _, _) => {
-                place.refused();
-                road.counters.throttled.add(1);
-            }
-            (Cure::Renew, Some(wallet), Some(who)) => wallet.renew(who).await,
-            (Cure::SetClock, _, _) => {
-                reply.date.iter().for_each(|date| road.signer.set_clock(date));
-            }
-            _ => {}
-        }
+        self.tries.heed(road, &fault, reply, place).await;
         fault
     }
 
@@ -245,7 +172,7 @@ impl Fetch {
         let mut pause_at = if verifier.is_some() { u64::MAX } else { self.pilot.pause_at() };
         while left > 0 {
             if self.pilot.landed() >= pause_at {
-                guard(&self.pilot, self.deadline, self.pilot.clear_to_land()).await?;
+                guard(&self.pilot, self.tries.deadline, self.pilot.clear_to_land()).await?;
                 pause_at = self.pilot.pause_at();
             }
             self.queue.stock(&mut self.pilot, pause_at);
@@ -253,14 +180,14 @@ impl Fetch {
                 return Err(Fault::corrupt("the answer has bytes without a place", Some(reply)));
             }
             // Bytes that always come at once leave no wait in which the deadline could strike.
-            if Instant::now() >= self.deadline {
+            if Instant::now() >= self.tries.deadline {
                 return Err(Fault::last(late()));
             }
             let mut read = connection.give(&mut self.queue);
             if read == 0 {
-                let patience = road.latencies.patience(road.stall, self.silences);
+                let patience = road.latencies.patience(road.stall, self.tries.silences);
                 let fill = road.patiently(patience, connection.fill(&mut self.queue));
-                let filled = guard(&self.pilot, self.deadline, fill).await??;
+                let filled = guard(&self.pilot, self.tries.deadline, fill).await??;
                 read = filled.map_err(|e| broken(Silence::Broken(e), connection))?;
             }
             if read == 0 {
@@ -292,17 +219,4 @@ async fn guard<T>(
         }
         () = sleep_until(deadline) => Err(Fault::last(late())),
     }
-}
-
-fn late() -> Error {
-    Error::new(ErrorKind::Timeout, "the bytes did not come before the deadline")
-}
-
-fn broken(silence: Silence, connection: &Connection) -> Fault {
-    let kind = match &silence {
-        Silence::Broken(_) => ErrorKind::Unreachable,
-        Silence::Bad(_) => ErrorKind::Corrupt,
-    };
-    let message = format!("the connection to {} failed: {silence}", connection.address);
-    Fault::transport(kind, message, Some(Box::new(silence)))
 }

@@ -107,7 +107,7 @@ fn entry(key: &str, object: &Object, restore_asked: bool) -> Option<Meta> {
 }
 
 /// Undoes `encoding-type=url`, which is the encoding of HTML forms: a blank is a `+`.
-fn decode(text: &str, encoded: bool) -> Option<String> {
+pub(crate) fn decode(text: &str, encoded: bool) -> Option<String> {
     if !encoded {
         return Some(text.to_owned());
     }

@@ -29,6 +29,10 @@ pub(crate) struct Reply {
     pub(crate) request_id: Option<String>,
     /// The region the bucket is in.
     pub(crate) region: Option<String>,
+    /// `x-amz-server-side-encryption`: how the object is encrypted.
+    pub(crate) encryption: Option<String>,
+    /// The key for it.
+    pub(crate) kms_key: Option<String>,
     /// The store's clock, as it writes it.
     pub(crate) date: Option<String>,
 }
@@ -91,6 +95,8 @@ impl Reply {
             "etag" => self.etag = Some(ETag::new(value)),
             "x-amz-request-id" => self.request_id = Some(plain(value)),
             "x-amz-bucket-region" => self.region = Some(plain(value)),
+            "x-amz-server-side-encryption" => self.encryption = Some(plain(value)),
+            "x-amz-server-side-encryption-aws-kms-key-id" => self.kms_key = Some(plain(value)),
             "date" => self.date = Some(value.to_owned()),
             // Of several, CRC64NVME: it is the one that S3 computes by itself.
             _ if self.checksum.is_none() || name == "x-amz-checksum-crc64nvme" => {

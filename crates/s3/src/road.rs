@@ -1,6 +1,7 @@
 //! What all requests of one client share: connections, credentials, budgets, counts.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
@@ -18,6 +19,10 @@ use crate::signer::Signer;
 use crate::stats::Counters;
 use crate::trust::Trust;
 use crate::wallet::Wallet;
+use crate::wire::Connection;
+
+/// Kept connections that one try finds closed before it makes its own.
+const STALE_MAX: usize = 3;
 
 /// The road to one endpoint.
 pub(crate) struct Road {
@@ -34,6 +39,10 @@ pub(crate) struct Road {
     pub(crate) latencies: Latencies,
     /// How long HEADs and LISTs take.
     pub(crate) answers: Latencies,
+    /// How long the store takes to answer when it has all of what it was sent.
+    pub(crate) receipts: Latencies,
+    /// Whether the store was seen not to know conditions on writes.
+    pub(crate) unconditional: AtomicBool,
     pub(crate) counters: Arc<Counters>,
     pub(crate) max_attempts: u32,
     pub(crate) stall: Duration,
@@ -41,6 +50,7 @@ pub(crate) struct Road {
     /// has failed like one whose connection broke, and the next one is a retry.
     pub(crate) silence_max: Duration,
     pub(crate) part_size: u64,
+    pub(crate) write_deadline: Duration,
 }
 
 impl Road {
@@ -65,7 +75,7 @@ impl Road {
         };
         let now = Instant::now();
         Ok(Self {
-            signer: Signer::new(endpoint.clone(), detour.as_ref(), &config.user_agent, clock),
+            signer: Signer::new(endpoint.clone(), detour.as_ref(), config, clock),
             by_way: Detour::mention(detour.as_ref()),
             pool: Pool::new(endpoint, tls, detour),
             wallet: None,
@@ -77,11 +87,14 @@ impl Road {
             hedges: Tokens::new(16.0, 0.5, 0.2, now),
             latencies: Latencies::default(),
             answers: Latencies::default(),
+            receipts: Latencies::default(),
+            unconditional: AtomicBool::new(false),
             counters: Arc::default(),
             max_attempts: config.max_attempts.max(1),
             stall: config.stall,
             silence_max: config.read_deadline / 3,
             part_size: config.part_size,
+            write_deadline: config.write_deadline,
         })
     }
 
@@ -95,6 +108,20 @@ impl Road {
     pub(crate) fn succeeded(&self) {
         self.retries.earn();
         self.hedges.earn();
+    }
+
+    /// A kept connection, or a new one.
+    ///
+    /// # Errors
+    /// When none can be made.
+    pub(crate) async fn connection(&self, stale: usize) -> std::result::Result<Connection, Fault> {
+        match self.pool.take().filter(|_| stale < STALE_MAX) {
+            Some(connection) => Ok(connection),
+            None => {
+                self.counters.connections.add(1);
+                self.pool.dial().await
+            }
+        }
     }
 
     /// Does `work`, and gives it up for another connection when it takes longer than `patience`

@@ -1,4 +1,4 @@
-//! The AWS SDK's client, set up for HEAD and LIST.
+//! The AWS SDK's client, set up for HEADs and LISTs.
 
 use std::sync::Arc;
 
@@ -122,7 +122,11 @@ impl Surroundings {
             // An `Errand` tries again.
             .retry_config(RetryConfig::disabled())
             .identity_cache(IdentityCache::no_cache())
-            .interceptor(Watch { counters, user_agent: config.user_agent.clone() });
+            .interceptor(Watch {
+                counters,
+                user_agent: config.user_agent.clone(),
+                standing: config.standing(),
+            });
         builder.set_endpoint_url(self.url.clone());
         builder.set_app_name(AppName::new("mount-s3").ok());
         builder = match wallet {
@@ -150,12 +154,25 @@ fn endpoint_url(sdk: &SdkConfig) -> Option<String> {
 struct Watch {
     counters: Arc<Counters>,
     user_agent: String,
+    standing: Vec<(&'static str, String)>,
 }
 
 #[dyn_dispatch_hint]
 impl Intercept for Watch {
     fn name(&self) -> &'static str {
         "Watch"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        for (name, value) in &self.standing {
+            context.request_mut().headers_mut().try_insert(*name, value.clone())?;
+        }
+        Ok(())
     }
 
     fn modify_before_transmit(
@@ -167,6 +184,7 @@ impl Intercept for Watch {
         match bag.load::<Metadata>().map(Metadata::name) {
             Some("HeadObject") => self.counters.heads.add(1),
             Some("ListObjectsV2") => self.counters.lists.add(1),
+            Some("ListMultipartUploads") => self.counters.upload_lists.add(1),
             _ => {}
         }
         // Not among the signed headers, so it may still change here.

@@ -1,4 +1,4 @@
-//! GET requests as bytes, signed.
+//! Requests as bytes, signed.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,22 +11,42 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use object::{Clock, Error, ErrorKind, Result, Span, Version};
+use object::{Clock, Error, ErrorKind, Key, Result, Span, Time, Version};
 
+use crate::config::Config;
 use crate::detour::Detour;
 use crate::endpoint::Endpoint;
 
-/// One GET.
+/// One request, but for what every one has.
 pub(crate) struct Ask<'a> {
-    pub(crate) version: &'a Version,
-    /// The bytes to ask for; `None` for an unranged GET with the object's checksum.
-    pub(crate) range: Option<Span>,
+    pub(crate) method: &'static str,
+    pub(crate) key: &'a Key,
+    /// What comes after the `?`, percent-encoded; empty for none.
+    pub(crate) query: String,
+    /// Headers of this request's own; they are signed.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// The length of the body that follows; `None`: there is none to have a length.
+    pub(crate) length: Option<u64>,
+}
+
+impl<'a> Ask<'a> {
+    /// The GET of `range` of a version; without one, of all of it, with its checksum.
+    pub(crate) fn get(version: &'a Version, range: Option<Span>) -> Self {
+        let how = match range {
+            Some(span) => ("range", format!("bytes={}-{}", span.start, span.end - 1)),
+            None => ("x-amz-checksum-mode", "ENABLED".to_owned()),
+        };
+        let headers = vec![("if-match", version.etag.quoted()), how];
+        Self { method: "GET", key: &version.key, query: String::new(), headers, length: None }
+    }
 }
 
 /// Writes and signs requests for one endpoint.
 pub(crate) struct Signer {
     endpoint: Endpoint,
     user_agent: String,
+    /// Headers that every request has.
+    standing: Vec<(&'static str, String)>,
     clock: Clock,
     /// What comes before the path: nothing, or the whole URL for a proxy.
     origin: String,
@@ -41,15 +61,23 @@ impl Signer {
     pub(crate) fn new(
         endpoint: Endpoint,
         detour: Option<&Detour>,
-        user_agent: &str,
+        config: &Config,
         clock: Clock,
     ) -> Self {
         // Under TLS the proxy sees no request.
         let detour = detour.filter(|_| !endpoint.tls);
         let origin = detour.map(|_| format!("http://{}", endpoint.authority)).unwrap_or_default();
         let to_proxy = detour.map(Detour::header).unwrap_or_default();
-        let user_agent = user_agent.chars().filter(|c| matches!(c, ' '..='~')).collect();
-        Self { endpoint, user_agent, clock, origin, to_proxy, ahead: AtomicI64::new(0) }
+        let user_agent = config.user_agent.chars().filter(|c| matches!(c, ' '..='~')).collect();
+        let (standing, ahead) = (config.standing(), AtomicI64::new(0));
+        Self { endpoint, user_agent, standing, clock, origin, to_proxy, ahead }
+    }
+
+    /// The store's time as an answer tells it, in whole seconds; ours when it tells none.
+    pub(crate) fn time(&self, date: Option<&str>) -> Time {
+        let told = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+        let told = told.and_then(|date| u64::try_from(date.secs()).ok());
+        Time::from_secs(told.unwrap_or_else(|| self.now().as_secs()))
     }
 
     /// Sets the clock by which requests are signed to the `Date` that the store answered.
@@ -63,26 +91,26 @@ impl Signer {
     /// The bytes of the request; without credentials, unsigned. They hold the signature and the
     /// session token: they are never logged.
     pub(crate) fn request(&self, ask: &Ask<'_>, who: Option<&Credentials>) -> Result<Vec<u8>> {
-        let path = self.endpoint.path_of(&ask.version.key);
-        let etag = ask.version.etag.quoted();
-        if etag.chars().any(char::is_control) {
-            return Err(Error::new(ErrorKind::Invalid, "the ETag holds a control character"));
+        let mut path = self.endpoint.path_of(ask.key);
+        if !ask.query.is_empty() {
+            path = format!("{path}?{}", ask.query);
         }
-        let mut headers = vec![("host", self.endpoint.authority.clone()), ("if-match", etag)];
-        match ask.range {
-            Some(span) => {
-                headers.push(("range", format!("bytes={}-{}", span.start, span.end - 1)));
-            }
-            None => headers.push(("x-amz-checksum-mode", "ENABLED".to_owned())),
+        let mut headers = vec![("host", self.endpoint.authority.clone())];
+        headers.extend(ask.headers.iter().chain(&self.standing).cloned());
+        if let Some((name, _)) = headers.iter().find(|(_, v)| v.chars().any(char::is_control)) {
+            let message = format!("the value for the header {name} holds a control character");
+            return Err(Error::new(ErrorKind::Invalid, message));
         }
-        let mut request = format!("GET {}{path} HTTP/1.1\r\n{}", self.origin, self.to_proxy);
+        let method = ask.method;
+        let mut request = format!("{method} {}{path} HTTP/1.1\r\n{}", self.origin, self.to_proxy);
         if let Some(credentials) = who {
-            for (name, value) in self.signature(&path, &headers, credentials)? {
+            for (name, value) in self.signature((method, &path), &headers, credentials)? {
                 request += &format!("{name}: {value}\r\n");
             }
         }
         headers.push(("user-agent", self.user_agent.clone()));
         headers.push(("accept", "*/*".to_owned()));
+        headers.extend(ask.length.map(|length| ("content-length", length.to_string())));
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
         }
@@ -92,7 +120,7 @@ impl Signer {
 
     fn signature(
         &self,
-        path: &str,
+        (method, path): (&str, &str),
         headers: &[(&'static str, String)],
         credentials: &Credentials,
     ) -> Result<Vec<(String, String)>> {
@@ -111,7 +139,7 @@ impl Signer {
             .into();
         let scheme = if self.endpoint.tls { "https" } else { "http" };
         let request = SignableRequest::new(
-            "GET",
+            method,
             format!("{scheme}://{}{path}", self.endpoint.authority),
             headers.iter().map(|(name, value)| (*name, value.as_str())),
             SignableBody::UnsignedPayload,

@@ -1,9 +1,12 @@
 //! One HTTP/1 connection.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -14,8 +17,10 @@ use crate::reply::{BadReply, HEAD_MAX, Reply, dechunk};
 pub(crate) const TLS_READ: usize = 256 << 10;
 /// What is read at once while a head is awaited, in bytes.
 const HEAD_READ: usize = 8 << 10;
-/// The longest error document that is read, in bytes.
-const COMPLAINT_MAX: usize = 64 << 10;
+/// The longest document that is read, in bytes.
+const DOCUMENT_MAX: usize = 64 << 10;
+/// What is read at once while a request is still being sent, in bytes.
+const EARLY_READ: usize = 1 << 10;
 /// The most interim answers (1xx) before the real one.
 const INTERIM_MAX: usize = 8;
 
@@ -33,6 +38,14 @@ pub(crate) struct Connection {
     pub(crate) used: bool,
     /// Where it leads.
     pub(crate) address: SocketAddr,
+}
+
+/// What became of a piece of a request.
+pub(crate) enum Pushed {
+    /// So many bytes of it are on their way.
+    Sent(usize),
+    /// The answer came before.
+    Answered(Reply),
 }
 
 /// Why no head of an answer came.
@@ -57,7 +70,7 @@ impl Connection {
         }
     }
 
-    /// Sends a request and reads the head of its answer.
+    /// Sends a request without a body and reads the head of its answer.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Reply, Silence> {
         match &mut self.wire {
             Wire::Plain(stream) => stream.write_all(request).await?,
@@ -66,6 +79,34 @@ impl Connection {
                 stream.flush().await?;
             }
         }
+        self.reply().await
+    }
+
+    /// Sends some more of a request, of which `rest` is left; with nothing left, sees to it that
+    /// all of it is on its way. An answer that comes before that is noticed.
+    pub(crate) async fn push(&mut self, rest: &[IoSlice<'_>]) -> Result<Pushed, Silence> {
+        loop {
+            let pushed = match &mut self.wire {
+                Wire::Plain(stream) => push(stream, rest, &mut self.pending).await,
+                Wire::Tls(stream) => push(stream.as_mut(), rest, &mut self.pending).await,
+            };
+            match pushed {
+                Ok(Some(sent)) => return Ok(Pushed::Sent(sent)),
+                Ok(None) => {
+                    if let Some(reply) = self.early()? {
+                        return Ok(Pushed::Answered(reply));
+                    }
+                }
+                // The other side does not listen any more, and may have said why.
+                Err(error) => {
+                    return self.reply().await.map(Pushed::Answered).map_err(|_| error.into());
+                }
+            }
+        }
+    }
+
+    /// Reads the head of the answer.
+    pub(crate) async fn reply(&mut self) -> Result<Reply, Silence> {
         for _ in 0..=INTERIM_MAX {
             let reply = self.head().await?;
             if reply.status >= 200 {
@@ -73,6 +114,17 @@ impl Connection {
             }
         }
         Err(BadReply::NotHttp.into())
+    }
+
+    /// The head of the answer, if all of it is here.
+    fn early(&mut self) -> Result<Option<Reply>, Silence> {
+        while let Some((reply, end)) = Reply::parse(&self.pending)? {
+            self.pending.drain(..end);
+            if reply.status >= 200 {
+                return Ok(Some(reply));
+            }
+        }
+        Ok(None)
     }
 
     async fn head(&mut self) -> Result<Reply, Silence> {
@@ -87,11 +139,13 @@ impl Connection {
         }
     }
 
-    /// Reads an error document: as much of it as is bounded, and whether that was all of it.
-    pub(crate) async fn complaint(&mut self, reply: &Reply) -> (Vec<u8>, bool) {
+    /// Reads a document: as much of it as is bounded, and whether that was all of it.
+    pub(crate) async fn document(&mut self, reply: &Reply) -> (Vec<u8>, bool) {
         loop {
             let whole = match reply.length {
                 _ if reply.chunked => dechunk(&self.pending),
+                // There is none, whatever the length (RFC 9112, 6.3).
+                _ if matches!(reply.status, 204 | 304) => Some((Vec::new(), 0)),
                 Some(length) => usize::try_from(length)
                     .ok()
                     .and_then(|n| self.pending.get(..n))
@@ -102,7 +156,7 @@ impl Connection {
                 self.pending.drain(..used);
                 return (body, true);
             }
-            let full = self.pending.len() >= COMPLAINT_MAX;
+            let full = self.pending.len() >= DOCUMENT_MAX;
             if full || !matches!(self.more().await, Ok(1..)) {
                 return (std::mem::take(&mut self.pending), false);
             }
@@ -162,4 +216,34 @@ impl Connection {
             Wire::Tls(stream) => stream.read_buf(&mut self.pending).await,
         }
     }
+}
+
+/// Writes some of `rest`, or flushes when it is empty. `None`: bytes of an answer came first, and
+/// are in `pending`.
+async fn push(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    rest: &[IoSlice<'_>],
+    pending: &mut Vec<u8>,
+) -> io::Result<Option<usize>> {
+    let mut early = [0; EARLY_READ];
+    poll_fn(|cx| {
+        let sent = match rest {
+            [] => Pin::new(&mut *stream).poll_flush(cx).map_ok(|()| 0),
+            _ => Pin::new(&mut *stream).poll_write_vectored(cx, rest),
+        };
+        if let Poll::Ready(sent) = sent {
+            return Poll::Ready(match sent? {
+                0 if !rest.is_empty() => Err(io::ErrorKind::WriteZero.into()),
+                sent => Ok(Some(sent)),
+            });
+        }
+        let mut read = ReadBuf::new(&mut early);
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
+        if read.filled().is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        pending.extend_from_slice(read.filled());
+        Poll::Ready(Ok(None))
+    })
+    .await
 }

@@ -4,6 +4,7 @@ use s3s::dto::*;
 use s3s::{S3Result, s3_error};
 
 use super::Service;
+use crate::access::OWNER;
 
 /// The region whose location constraint is left empty.
 const CLASSIC: &str = "us-east-1";
@@ -63,5 +64,5 @@ impl Service {
 
 /// The one owner.
 pub(super) fn owner() -> Owner {
-    Owner { display_name: Some("lab".to_owned()), id: Some("lab".to_owned()) }
+    Owner { display_name: Some(OWNER.to_owned()), id: Some(OWNER.to_owned()) }
 }

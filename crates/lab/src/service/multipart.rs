@@ -4,7 +4,6 @@ use s3s::dto::*;
 use s3s::{S3Request, S3Result, s3_error};
 
 use super::Service;
-use super::buckets::owner;
 use super::conditions::Conditions;
 use super::read::checksum_type;
 use super::write::{Claims, Sums, source, stored_encoding};
@@ -32,7 +31,7 @@ impl Service {
             None => algorithm != Algorithm::Crc64Nvme,
         };
         let is_crc = !matches!(algorithm, Algorithm::Sha1 | Algorithm::Sha256);
-        if composite == (algorithm == Algorithm::Crc64Nvme) || !(composite || is_crc) {
+        if composite && algorithm == Algorithm::Crc64Nvme || !(composite || is_crc) {
             return Err(s3_error!(
                 InvalidRequest,
                 "The checksum type cannot be used with the {} algorithm.",
@@ -47,8 +46,11 @@ impl Service {
             cache_control: input.cache_control,
             metadata: input.metadata.unwrap_or_default().into_iter().collect(),
             storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
+            encryption: input.server_side_encryption.map(|sse| sse.as_str().to_owned()),
+            kms_key: input.ssekms_key_id,
             restore: None,
         };
+        let (encryption, kms_key) = (details.encryption.clone(), details.kms_key.clone());
         let upload = Upload {
             initiated: clock::now(),
             details,
@@ -67,6 +69,8 @@ impl Service {
             upload_id: Some(id),
             checksum_algorithm: named.map(|a| ChecksumAlgorithm::from_static(a.name())),
             checksum_type: named.map(|_| checksum_type(composite)),
+            server_side_encryption: encryption.map(ServerSideEncryption::from),
+            ssekms_key_id: kms_key,
             ..Default::default()
         })
     }
@@ -233,6 +237,8 @@ impl Service {
             checksum_sha1: sums.sha1,
             checksum_sha256: sums.sha256,
             checksum_type: object.checksum().map(|sum| checksum_type(sum.composite)),
+            server_side_encryption: object.details().encryption.map(ServerSideEncryption::from),
+            ssekms_key_id: object.details().kms_key,
             bucket: Some(input.bucket),
             key: Some(input.key),
             ..Default::default()
@@ -282,33 +288,6 @@ impl Service {
             max_parts: Some(limit),
             is_truncated: Some(is_truncated),
             parts: Some(parts),
-            ..Default::default()
-        })
-    }
-
-    /// Lists uploads by prefix, in one page: a lab never has a thousand of them.
-    pub(super) fn uploads(
-        &self,
-        input: ListMultipartUploadsInput,
-    ) -> S3Result<ListMultipartUploadsOutput> {
-        let prefix = input.prefix.as_deref().unwrap_or_default();
-        let uploads: Vec<MultipartUpload> = self.store.with_bucket(&input.bucket, |bucket| {
-            let covered = bucket.uploads.iter().filter(|((key, _), _)| key.starts_with(prefix));
-            let line = |((key, id), upload): (&(String, String), &Upload)| MultipartUpload {
-                key: Some(key.clone()),
-                upload_id: Some(id.clone()),
-                initiated: Some(upload.initiated.into()),
-                owner: Some(owner()),
-                ..Default::default()
-            };
-            covered.map(line).collect()
-        })?;
-        Ok(ListMultipartUploadsOutput {
-            bucket: Some(input.bucket),
-            prefix: input.prefix,
-            is_truncated: Some(false),
-            max_uploads: i32::try_from(uploads.len().max(1000)).ok(),
-            uploads: Some(uploads),
             ..Default::default()
         })
     }

@@ -57,6 +57,8 @@ impl Service {
             last_modified: described.last_modified,
             metadata: described.metadata,
             restore: described.restore,
+            server_side_encryption: described.server_side_encryption,
+            ssekms_key_id: described.ssekms_key_id,
             storage_class: described.storage_class,
             ..Default::default()
         })
@@ -145,6 +147,8 @@ fn described(object: &Object, with_checksum: bool) -> HeadObjectOutput {
         metadata: (!details.metadata.is_empty())
             .then(|| details.metadata.into_iter().collect::<HashMap<_, _>>()),
         restore: object.restore().map(restore_header),
+        server_side_encryption: details.encryption.map(ServerSideEncryption::from),
+        ssekms_key_id: details.kms_key,
         storage_class: object.storage_class().map(|class| StorageClass::from(class.to_owned())),
         ..Default::default()
     }

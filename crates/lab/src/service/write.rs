@@ -130,6 +130,8 @@ impl Service {
             cache_control: input.cache_control,
             metadata: input.metadata.unwrap_or_default().into_iter().collect(),
             storage_class: input.storage_class.map(|class| class.as_str().to_owned()),
+            encryption: input.server_side_encryption.map(|sse| sse.as_str().to_owned()),
+            kms_key: input.ssekms_key_id,
             restore: None,
         };
         let condition =
@@ -146,6 +148,8 @@ impl Service {
             checksum_sha1: sums.sha1,
             checksum_sha256: sums.sha256,
             checksum_type: object.checksum().map(|sum| checksum_type(sum.composite)),
+            server_side_encryption: object.details().encryption.map(ServerSideEncryption::from),
+            ssekms_key_id: object.details().kms_key,
             ..Default::default()
         })
     }

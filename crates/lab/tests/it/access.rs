@@ -174,3 +174,14 @@ async fn deny_rules_imitate_a_policy_limited_to_a_prefix() {
     // Without the right to list the whole bucket, a missing key is not said to be missing.
     assert_eq!(code(get("data/missing").await), "AccessDenied");
 }
+
+#[tokio::test]
+async fn whoever_expects_another_owner_is_refused() {
+    let lab = lab().await;
+    let s3 = client(&lab);
+    lab.put_object("bucket", "k", "x").await.unwrap();
+    let get =
+        |owner: &str| s3.get_object().bucket("bucket").key("k").expected_bucket_owner(owner).send();
+    assert!(get("lab").await.is_ok());
+    assert_eq!(code(get("111122223333").await), "AccessDenied");
+}

@@ -32,6 +32,8 @@ async fn statuses_are_s3s() {
         (Fault::SlowDown, 503, "SlowDown"),
         (Fault::InternalError, 500, "InternalError"),
         (Fault::Deny, 403, "AccessDenied"),
+        (Fault::Conflict, 409, "ConditionalRequestConflict"),
+        (Fault::Full, 507, "QuotaExceeded"),
     ] {
         let met = under(fault).await;
         assert_eq!(met.status(), status);
@@ -41,6 +43,17 @@ async fn statuses_are_s3s() {
             String::from_utf8_lossy(&met.body).contains(&format!("<RequestId>{id}</RequestId>"))
         );
     }
+}
+
+#[tokio::test]
+async fn a_store_without_conditions_refuses_those_of_writes_only() {
+    let lab = lab_with(Config::default()).await;
+    let s3 = client(&lab);
+    lab.rules().add(Rule::new("*", Fault::NoConditions));
+    let put = || s3.put_object().bucket("bucket").key("k").body(body(b"x"));
+    assert_eq!(code(put().if_none_match("*").send().await), "NotImplemented");
+    let etag = put().send().await.unwrap().e_tag.unwrap();
+    s3.get_object().bucket("bucket").key("k").if_match(etag).send().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
+    EncodingType, MultipartUpload,
 };
 
-use crate::client::{body, client, code, lab};
+use lab::{Backing, Config};
+
+use crate::client::{body, client, code, lab, lab_with};
 
 const PART: usize = 5 << 20;
 
@@ -98,6 +101,92 @@ async fn a_completion_does_not_overwrite_when_told_not_to() {
     assert_eq!(code(complete.clone().if_none_match("*").send().await), "PreconditionFailed");
     // The upload is still there.
     complete.send().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_object_of_parts_is_as_old_as_its_upload() {
+    let lab = lab().await;
+    let s3 = client(&lab);
+    let id = begin(&s3, "k").await;
+    let only = part(&s3, "k", &id, 1, b"x").await;
+    let uploads = s3.list_multipart_uploads().bucket("bucket").send().await.unwrap();
+    let begun = *uploads.uploads()[0].initiated().unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let complete = s3.complete_multipart_upload().bucket("bucket").key("k").upload_id(&id);
+    complete.multipart_upload(list(&[&only])).send().await.unwrap();
+    let told = s3.head_object().bucket("bucket").key("k").send().await.unwrap();
+    assert_eq!(told.last_modified().unwrap().secs(), begun.secs());
+}
+
+#[tokio::test]
+async fn crcs_may_cover_the_object_and_crc64nvme_must() {
+    let lab = lab().await;
+    let s3 = client(&lab);
+    let create = |algorithm: ChecksumAlgorithm, kind: ChecksumType| {
+        let create = s3.create_multipart_upload().bucket("bucket").key("k");
+        create.checksum_algorithm(algorithm).checksum_type(kind).send()
+    };
+    create(ChecksumAlgorithm::Crc32C, ChecksumType::FullObject).await.unwrap();
+    create(ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject).await.unwrap();
+    create(ChecksumAlgorithm::Sha256, ChecksumType::Composite).await.unwrap();
+    let wrong = create(ChecksumAlgorithm::Crc64Nvme, ChecksumType::Composite).await;
+    assert_eq!(code(wrong), "InvalidRequest");
+    let wrong = create(ChecksumAlgorithm::Sha256, ChecksumType::FullObject).await;
+    assert_eq!(code(wrong), "InvalidRequest");
+}
+
+#[tokio::test]
+async fn uploads_are_listed_in_pages() {
+    let lab = lab().await;
+    let s3 = client(&lab);
+    let mut begun = vec![];
+    for key in ["a b", "a b", "c", "d/1", "d/2"] {
+        begun.push((key.to_owned(), begin(&s3, key).await));
+    }
+    begun.sort();
+    let (mut listed, mut marker) = (vec![], (None, None));
+    loop {
+        let request = s3.list_multipart_uploads().bucket("bucket").max_uploads(2);
+        let request = request.set_key_marker(marker.0).set_upload_id_marker(marker.1);
+        let page = request.encoding_type(EncodingType::Url).send().await.unwrap();
+        let line = |upload: &MultipartUpload| {
+            (upload.key().unwrap().replace('+', " "), upload.upload_id().unwrap().to_owned())
+        };
+        listed.extend(page.uploads().iter().map(line));
+        if page.is_truncated() != Some(true) {
+            break;
+        }
+        assert_eq!(page.uploads().len(), 2);
+        let key = page.next_key_marker().map(|key| key.replace('+', " "));
+        marker = (key, page.next_upload_id_marker);
+    }
+    assert_eq!(listed, begun);
+    let below = s3.list_multipart_uploads().bucket("bucket").prefix("d/").send().await.unwrap();
+    assert_eq!(below.uploads().len(), 2);
+    // Without an id, the marker is behind all uploads of its key.
+    let after = s3.list_multipart_uploads().bucket("bucket").key_marker("a b").send();
+    assert_eq!(after.await.unwrap().uploads().len(), 3);
+}
+
+#[tokio::test]
+async fn a_lab_that_keeps_nothing_knows_what_came_by_its_checksum() {
+    let kept = lab().await;
+    let forgotten = lab_with(Config { backing: Backing::Nowhere, ..Config::default() }).await;
+    let mut told = vec![];
+    for lab in [&kept, &forgotten] {
+        let s3 = client(lab);
+        let id = begin(&s3, "k").await;
+        let one = part(&s3, "k", &id, 1, &vec![b'a'; PART]).await;
+        let two = part(&s3, "k", &id, 2, b"tail").await;
+        let complete = s3.complete_multipart_upload().bucket("bucket").key("k").upload_id(&id);
+        complete.multipart_upload(list(&[&one, &two])).send().await.unwrap();
+        let head = s3.head_object().bucket("bucket").key("k");
+        let head = head.checksum_mode(ChecksumMode::Enabled).send().await.unwrap();
+        told.push((head.content_length, head.checksum_crc64_nvme));
+    }
+    assert_eq!(told[0], told[1]);
+    let get = client(&forgotten).get_object().bucket("bucket").key("k").send().await;
+    assert_eq!(code(get), "NotImplemented");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, ChecksumType, Delete, MetadataDirective, ObjectIdentifier,
-    OptionalObjectAttributes, StorageClass,
+    OptionalObjectAttributes, ServerSideEncryption, StorageClass,
 };
 use lab::Restore;
 
@@ -178,6 +178,36 @@ async fn objects_are_deleted_one_by_one_and_in_bulk() {
     assert_eq!(left.contents().iter().filter_map(|o| o.key()).collect::<Vec<_>>(), ["c"]);
     assert_eq!(code(s3.get_object().bucket("bucket").key("b").send().await), "NoSuchKey");
     assert_eq!(code(s3.get_object().bucket("nowhere").key("b").send().await), "NoSuchBucket");
+}
+
+#[tokio::test]
+async fn a_deletion_may_demand_a_version() {
+    let lab = lab().await;
+    let s3 = client(&lab);
+    let etag = lab.put_object("bucket", "k", "x").await.unwrap();
+    let delete = |etag: &str| {
+        s3.delete_object().bucket("bucket").key("k").if_match(format!("\"{etag}\"")).send()
+    };
+    assert_eq!(code(delete("other").await), "PreconditionFailed");
+    delete(&etag).await.unwrap();
+    assert_eq!(code(s3.get_object().bucket("bucket").key("k").send().await), "NoSuchKey");
+    // There is nothing left to be another version.
+    delete(&etag).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_encryption_that_was_asked_for_is_told_again() {
+    let lab = lab().await;
+    let s3 = client(&lab);
+    let put = s3.put_object().bucket("bucket").key("k").body(body(b"x"));
+    let put = put.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id("arn");
+    let told = put.send().await.unwrap();
+    assert_eq!(told.server_side_encryption(), Some(&ServerSideEncryption::AwsKms));
+    let told = s3.head_object().bucket("bucket").key("k").send().await.unwrap();
+    assert_eq!(told.ssekms_key_id(), Some("arn"));
+    let create = s3.create_multipart_upload().bucket("bucket").key("k");
+    let told = create.server_side_encryption(ServerSideEncryption::Aes256).send().await.unwrap();
+    assert_eq!(told.server_side_encryption(), Some(&ServerSideEncryption::Aes256));
 }
 
 #[tokio::test]

@@ -27,12 +27,42 @@ fn errors_have_the_meaning_the_reference_gives_them() {
 }
 
 #[test]
+fn refusals_of_writes_have_the_meaning_the_reference_gives_them() {
+    for (status, code, kind, cure) in [
+        (404, "NoSuchUpload", ErrorKind::NoSuchUpload, Cure::None),
+        (409, "ConditionalRequestConflict", ErrorKind::Server, Cure::Conflict),
+        (409, "OperationAborted", ErrorKind::Server, Cure::Conflict),
+        (501, "NotImplemented", ErrorKind::Invalid, Cure::DropCondition),
+        (400, "EntityTooLarge", ErrorKind::TooLarge, Cure::None),
+        (403, "QuotaExceeded", ErrorKind::Full, Cure::None),
+        (507, "XMinioStorageFull", ErrorKind::Full, Cure::None),
+        (400, "KMS.DisabledException", ErrorKind::Denied, Cure::None),
+        (400, "KMS.ThrottlingException", ErrorKind::Throttled, Cure::SlowDown),
+        (400, "BadDigest", ErrorKind::Corrupt, Cure::Again),
+        (400, "InvalidStorageClass", ErrorKind::Invalid, Cure::None),
+    ] {
+        assert_eq!(coded(status, code), (kind, cure), "{code}");
+    }
+}
+
+#[test]
+fn an_error_below_a_promise_is_the_stores_failure_unless_its_code_says_more() {
+    assert_eq!(coded(200, "Whatever"), (ErrorKind::Server, Cure::Again));
+    assert_eq!(coded(200, "SlowDown"), (ErrorKind::Throttled, Cure::SlowDown));
+    assert_eq!(coded(200, "NoSuchUpload"), (ErrorKind::NoSuchUpload, Cure::None));
+}
+
+#[test]
 fn answers_without_a_body_are_judged_by_their_status() {
     for (status, kind) in [
         (403, ErrorKind::Denied),
         (404, ErrorKind::NotFound),
         (416, ErrorKind::Changed),
+        (409, ErrorKind::Server),
+        (413, ErrorKind::TooLarge),
         (429, ErrorKind::Throttled),
+        (501, ErrorKind::Invalid),
+        (507, ErrorKind::Full),
         (502, ErrorKind::Server),
         (204, ErrorKind::Corrupt),
     ] {

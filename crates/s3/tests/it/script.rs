@@ -1,4 +1,4 @@
-//! A server that answers GETs with whatever bytes a test wants.
+//! A server that answers requests for objects with whatever bytes a test wants.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,8 @@ use tokio::task::{JoinHandle, JoinSet};
 #[derive(Clone)]
 pub(crate) enum Act {
     Send(Vec<u8>),
+    /// As the first one: what follows is done before the request's body is read.
+    Unread,
     Wait(Duration),
     /// Sends nothing more until the other side closes.
     Stall,
@@ -24,8 +26,10 @@ type Answer = dyn Fn(usize, &str) -> Vec<Act> + Send + Sync;
 /// What was asked of the server.
 #[derive(Default)]
 pub(crate) struct Log {
-    /// Heads of the GETs of objects.
+    /// Heads of the requests for objects.
     pub(crate) gets: Vec<String>,
+    /// And the bodies of those that had one and were read to their end.
+    pub(crate) bodies: Vec<Vec<u8>>,
     /// For each of them, the number of its connection.
     pub(crate) on: Vec<usize>,
     /// Connections that ended, by their number.
@@ -40,7 +44,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Answers the n-th GET of an object (from 0) by `answer(n, head)`, and LISTs with nothing.
+    /// Answers the n-th request for an object (from 0) by `answer(n, head)`, and LISTs with nothing.
     pub(crate) async fn start(
         answer: impl Fn(usize, &str) -> Vec<Act> + Send + Sync + 'static,
     ) -> Script {
@@ -85,7 +89,16 @@ impl Script {
         self.log.lock().unwrap().gets.clone()
     }
 
-    /// Waits until the connection of the n-th GET has ended.
+    /// The methods of the requests for objects, in order.
+    pub(crate) fn methods(&self) -> Vec<String> {
+        self.gets().iter().map(|head| head.split(' ').next().unwrap().to_owned()).collect()
+    }
+
+    pub(crate) fn bodies(&self) -> Vec<Vec<u8>> {
+        self.log.lock().unwrap().bodies.clone()
+    }
+
+    /// Waits until the connection of the n-th request has ended.
     pub(crate) async fn ended(&self, get: usize) {
         loop {
             {
@@ -128,8 +141,22 @@ async fn serve(
             let n = log.gets.len() - 1;
             answer(n, &head)
         };
+        if !matches!(acts.first(), Some(Act::Unread)) {
+            let length = head.lines().find_map(|l| l.strip_prefix("content-length: "));
+            let length = length.map_or(0, |length| length.parse().unwrap());
+            while pending.len() < length {
+                if stream.read_buf(&mut pending).await? == 0 {
+                    return Ok(());
+                }
+            }
+            if length > 0 {
+                let body = pending.drain(..length).collect();
+                log.lock().unwrap().bodies.push(body);
+            }
+        }
         for act in acts {
             match act {
+                Act::Unread => {}
                 Act::Send(bytes) => stream.write_all(&bytes).await?,
                 Act::Wait(time) => tokio::time::sleep(time).await,
                 Act::Stall => {
