@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use object::{Backlog, Budget, Clock, Reclaim, Store, Version};
+use object::{Backlog, Budget, Clock, Reclaim, Sink, Store, Version};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
@@ -31,6 +31,7 @@ use crate::space::{Reservation, Spacious};
 use crate::stats::{Counts, Stats};
 use crate::sync::{self, Syncer};
 use crate::table::{Table, lock};
+use crate::write_through::WriteThrough;
 
 /// How often an object that is not what it must be is made anew before it is read without.
 const TRIES: usize = 3;
@@ -125,6 +126,11 @@ impl Cache {
     /// `store`, of which what was read once is read from this cache. `scope` is the store's name.
     pub fn around(self: &Arc<Self>, scope: Scope, store: Arc<dyn Store>) -> Arc<Cached> {
         Arc::new(Cached::new(self.clone(), scope, store))
+    }
+
+    /// `sink`, of which what is stored is in this cache afterwards. `scope` is the store's name.
+    pub fn before(self: &Arc<Self>, scope: Scope, sink: Arc<dyn Sink>) -> Arc<WriteThrough> {
+        Arc::new(WriteThrough::new(self.clone(), scope, sink))
     }
 
     /// What whoever chose the directory should know.

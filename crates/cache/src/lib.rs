@@ -37,6 +37,7 @@ mod space;
 mod stats;
 mod sync;
 mod table;
+mod write_through;
 
 pub use cache::{Cache, Options};
 pub use cached::Cached;
@@ -55,3 +56,4 @@ pub use map::{MapError, MapFile};
 pub use residency::{Residency, Unkept};
 pub use space::{Counted, Space, Spacious, Unlimited};
 pub use stats::Counts;
+pub use write_through::WriteThrough;

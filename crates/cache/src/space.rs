@@ -87,6 +87,40 @@ impl Drop for Reservation {
     }
 }
 
+/// Bytes that were set aside, and may be written already, before it is known for which object.
+pub(crate) struct Advance {
+    space: Arc<dyn Space>,
+    bytes: u64,
+}
+
+impl Advance {
+    /// Nothing yet.
+    pub(crate) fn new(disk: &Disk) -> Self {
+        Self { space: disk.space.clone(), bytes: 0 }
+    }
+
+    /// Sets `bytes` bytes more aside, if there is room for them.
+    pub(crate) fn add(&mut self, disk: &Disk, bytes: u64) -> bool {
+        let granted = disk.reserve(bytes);
+        self.bytes += if granted { bytes } else { 0 };
+        granted
+    }
+
+    /// All of it was written to an object in this shard.
+    pub(crate) fn settle(&mut self, shard: u8) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.space.settle(shard, bytes, bytes);
+    }
+}
+
+impl Drop for Advance {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.space.settle_elsewhere(self.bytes, 0);
+        }
+    }
+}
+
 /// Room without a limit but the disk's own.
 pub struct Unlimited(Arc<Directory>);
 

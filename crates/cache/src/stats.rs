@@ -8,6 +8,7 @@ pub(crate) struct Stats {
     pub(crate) served_bytes: Counter,
     pub(crate) served_blocks: Counter,
     pub(crate) filled_bytes: Counter,
+    pub(crate) written_bytes: Counter,
     pub(crate) uncached_bytes: Counter,
     pub(crate) waits: Counter,
     pub(crate) bypasses: Counter,
@@ -43,6 +44,8 @@ pub struct Counts {
     pub served_blocks: u64,
     /// Bytes fetched and recorded as present.
     pub filled_bytes: u64,
+    /// Bytes of new objects that were kept on their way to the store.
+    pub written_bytes: u64,
     /// Bytes asked of the store without keeping them.
     pub uncached_bytes: u64,
     /// Waits for blocks that another process was fetching.
@@ -71,6 +74,7 @@ impl Stats {
             served_bytes: self.served_bytes.get(),
             served_blocks: self.served_blocks.get(),
             filled_bytes: self.filled_bytes.get(),
+            written_bytes: self.written_bytes.get(),
             uncached_bytes: self.uncached_bytes.get(),
             waits: self.waits.get(),
             bypasses: self.bypasses.get(),

@@ -13,8 +13,11 @@ use crate::directory::Directory;
 /// How deep what others put there is followed.
 const DEPTH_MAX: u32 = 64;
 
+/// What mounts have written down of their uploads. It is no part of the cache: without it, nobody
+/// would end the uploads of those that died.
+const JOURNALS: &str = "uploads";
 /// What belongs to the processes that use the directory now.
-const IN_USE: [&str; 4] = ["README", "epoch", "format", crate::ledger::FILE];
+const IN_USE: [&str; 5] = ["README", "epoch", "format", crate::ledger::FILE, JOURNALS];
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -31,8 +34,9 @@ pub struct Cleared {
 }
 
 impl Census {
-    /// Removes everything from the cache in `dir`, whatever its format; never anything outside
-    /// our own directory in it, which is checked as for use, and no link is followed.
+    /// Removes everything from the cache in `dir`, whatever its format, but for the journals of
+    /// uploads; never anything outside our own directory in it, which is checked as for use, and
+    /// no link is followed.
     ///
     /// # Errors
     /// The directory must not be used, there is none, or the disk fails.
@@ -48,7 +52,7 @@ impl Census {
             empty(census.directory.as_fd(), &IN_USE, DEPTH_MAX, &mut cleared)?;
             return Ok(cleared);
         }
-        empty(directory.as_fd(), &[], DEPTH_MAX, &mut cleared)?;
+        empty(directory.as_fd(), &[JOURNALS], DEPTH_MAX, &mut cleared)?;
         Ok(cleared)
     }
 

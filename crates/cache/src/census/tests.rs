@@ -236,3 +236,18 @@ fn a_directory_that_is_not_safe_is_not_cleared_either() {
     assert!(matches!(Census::clear(tmp.path()), Err(CensusError::Directory(_))));
     assert!(target.join("x").exists());
 }
+
+#[test]
+fn clearing_leaves_the_journals_of_uploads_whether_the_cache_is_in_use_or_not() {
+    let scene = Scene::new();
+    scene.object("a", 5, 1);
+    let journal = scene.directory.path().join("uploads/1-0.journal");
+    fs::create_dir(journal.parent().unwrap()).unwrap();
+    fs::write(&journal, "x").unwrap();
+    assert!(Census::clear(scene.tmp.path()).unwrap().in_use);
+    assert!(journal.exists());
+    let Scene { tmp, directory, room } = scene;
+    drop((directory, room));
+    assert!(!Census::clear(tmp.path()).unwrap().in_use);
+    assert!(journal.exists());
+}

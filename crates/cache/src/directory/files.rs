@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, fsync, linkat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fsync, linkat, openat, statat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -123,6 +125,36 @@ impl Directory {
 
     /// The same, and says whether the files were made here: of several who want them, by one.
     pub(crate) fn make_or_open(&self, header: &Header, mark: &Mark) -> io::Result<(Opened, bool)> {
+        self.make_with(header, mark, |shard| new_data(shard, header))
+    }
+
+    /// The same with `data`, a file without a name, as its data when there is none.
+    pub(crate) fn adopt(
+        &self,
+        header: &Header,
+        mark: &Mark,
+        data: &File,
+    ) -> io::Result<(Opened, bool)> {
+        self.make_with(header, mark, |shard| name_data(shard, header, data))
+    }
+
+    /// A data file without a name, on the file system of the objects.
+    ///
+    /// # Errors
+    /// Of the disk; that its file system has no such files.
+    pub(crate) fn unnamed_data(&self) -> io::Result<File> {
+        let objects = self.directory("objects")?;
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        step();
+        Ok(File::from(openat(objects, ".", flags, Mode::RUSR | Mode::WUSR)?))
+    }
+
+    fn make_with(
+        &self,
+        header: &Header,
+        mark: &Mark,
+        make_data: impl Fn(&OwnedFd) -> io::Result<File>,
+    ) -> io::Result<(Opened, bool)> {
         let identity = &header.identity;
         let shard = self.directory(&shard_path(identity.shard()))?;
         match open_in(&shard, identity)? {
@@ -136,7 +168,7 @@ impl Directory {
                 Opened::Absent => {}
                 other => return Ok((other, made)),
             }
-            let data = new_data(&shard, header)?;
+            let data = make_data(&shard)?;
             if !new_map(&shard, header, mark)? {
                 return Ok((Opened::Absent, false));
             }
@@ -309,6 +341,17 @@ fn new_data(shard: &OwnedFd, header: &Header) -> io::Result<File> {
     let data = File::from(beneath::open(shard, &name, flags)?);
     data.set_len(header.size)?;
     Ok(data)
+}
+
+/// Gives a data file its name.
+fn name_data(shard: &OwnedFd, header: &Header, data: &File) -> io::Result<File> {
+    let name = format!("{}.data", header.identity);
+    remove(shard, &name)?;
+    step();
+    // By its descriptor alone (AT_EMPTY_PATH) takes a capability.
+    let path = format!("/proc/self/fd/{}", data.as_raw_fd());
+    linkat(CWD, path, shard, name, AtFlags::SYMLINK_FOLLOW)?;
+    data.try_clone()
 }
 
 /// Makes the map, with its header in it from the first moment on which it has its name. False

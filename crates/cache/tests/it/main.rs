@@ -12,3 +12,4 @@ mod reading;
 mod residency;
 mod sealing;
 mod trouble;
+mod writing;
