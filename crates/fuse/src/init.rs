@@ -24,6 +24,9 @@ impl Features {
     pub const LARGE_REQUESTS: Features = Features(1 << 22);
     /// A changed mtime does not by itself drop cached pages; only notifications do (7.30).
     pub const EXPLICIT_INVAL_DATA: Features = Features(1 << 25);
+    /// The file system itself takes set-id bits and capabilities from files that change (7.33);
+    /// true of one that never shows any. Without it the kernel asks for them before it writes.
+    pub const HANDLE_KILLPRIV_V2: Features = Features(1 << 28);
     /// The second flag word exists (7.36).
     const INIT_EXT: Features = Features(1 << 30);
     /// Opens can be passed through to a backing file (7.40).
@@ -68,7 +71,8 @@ pub struct Wanted {
 impl Default for Wanted {
     fn default() -> Wanted {
         // ASYNC_DIO is missing on purpose: with it, readers of O_DIRECT wait where no signal
-        // reaches them and no INTERRUPT is sent.
+        // reaches them and no INTERRUPT is sent. WRITEBACK_CACHE is not even known here: with it,
+        // writes come late, in any order and by handles that never wrote.
         let features = Features::ASYNC_READ
             .with(Features::BIG_WRITES)
             .with(Features::READDIRPLUS)

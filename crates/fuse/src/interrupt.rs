@@ -4,6 +4,12 @@
 //! request with EINTR then would break programs whose signal handlers restart system calls. So
 //! a thread of its own looks whether the caller has SIGKILL pending (every fatal signal becomes
 //! one, and so does the end of the process), and looks again while the request is unanswered.
+//!
+//! A FLUSH can have a caller that is dead already: the kernel closes the files of a process that
+//! a signal ended, and waits for each FLUSH in a state that nothing but its answer ends. After
+//! SIGKILL that signal is still pending, and is seen as above; after any other, SIGTERM or a
+//! crash, it is not. So the caller of a FLUSH that is not answered at once is looked at, once.
+//! One that ended by itself waits, as for any close.
 
 use crate::pending::Caller;
 use crate::reply::Channel;
@@ -27,11 +33,12 @@ enum Fate {
     Unknown,
 }
 
-/// One INTERRUPT that was not settled at once.
+/// One INTERRUPT that was not settled at once, or one FLUSH.
 #[derive(Clone, Copy, Debug)]
 struct Watched {
     unique: u64,
-    since: Instant,
+    /// When the INTERRUPT came; without one, this is a FLUSH.
+    since: Option<Instant>,
     /// The request was not in the table at the first look.
     missed: bool,
 }
@@ -56,7 +63,16 @@ impl Interrupts {
 
     /// Takes in an INTERRUPT; called by the workers.
     pub(crate) fn push(&self, unique: u64) {
-        self.lock().watched.push(Watched { unique, since: now(), missed: false });
+        self.watch(Watched { unique, since: Some(now()), missed: false });
+    }
+
+    /// Takes in a FLUSH that was not answered at once; called by the workers.
+    pub(crate) fn push_flush(&self, unique: u64) {
+        self.watch(Watched { unique, since: None, missed: false });
+    }
+
+    fn watch(&self, watched: Watched) {
+        self.lock().watched.push(watched);
         self.wake.notify_one();
     }
 
@@ -91,6 +107,13 @@ impl Interrupts {
 
 /// Looks once; false when there is nothing more to watch.
 fn look(watched: &mut Watched, channel: &Arc<Channel>, pids_known: bool) -> bool {
+    let Some(since) = watched.since else {
+        let caller = channel.pending.caller(watched.unique).filter(|_| pids_known);
+        if caller.is_some_and(|caller| was_killed(caller.pid)) {
+            free(watched.unique, channel);
+        }
+        return false;
+    };
     let Some(caller) = channel.pending.caller(watched.unique) else {
         // Answered meanwhile, or the INTERRUPT overtook its request, which another worker is
         // about to register. EAGAIN has the kernel send the INTERRUPT again if the request still
@@ -103,16 +126,21 @@ fn look(watched: &mut Watched, channel: &Arc<Channel>, pids_known: bool) -> bool
     };
     watched.missed = false;
     let fate = if pids_known { fate_of(caller.pid) } else { Fate::Unknown };
-    if !frees(fate, caller, now().duration_since(watched.since)) {
+    if !frees(fate, caller, now().duration_since(since)) {
         return true;
     }
-    if let Some((unique, hook)) = channel.pending.claim_unique(watched.unique) {
+    free(watched.unique, channel);
+    false
+}
+
+/// Answers the request with EINTR, and tells its handler.
+fn free(unique: u64, channel: &Arc<Channel>) {
+    if let Some((unique, hook)) = channel.pending.claim_unique(unique) {
         let _ = channel.device.write_header(unique, -libc::EINTR);
         if let Some(hook) = hook {
             hook();
         }
     }
-    false
 }
 
 /// The rule: who is answered with EINTR, `waited` after the INTERRUPT.
@@ -134,6 +162,23 @@ fn fate_of(pid: u32) -> Fate {
         Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Fate::Killed,
         Err(_) => Fate::Unknown,
     }
+}
+
+/// Whether a thread that closes its files does so because a signal killed it.
+fn was_killed(pid: u32) -> bool {
+    pid != 0 && std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| killed_in(&s))
+}
+
+/// Reads from the text of `/proc/TID/stat`, see proc(5), whether the thread is on its way out
+/// (bit 2 of field 9, `PF_EXITING`) by a signal (the lower seven bits of field 52, the exit code,
+/// which is 0 for those who may not see it).
+fn killed_in(stat: &str) -> bool {
+    // The name in field 2 may hold blanks and parentheses.
+    let Some((_, fields)) = stat.rsplit_once(')') else { return false };
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    let exiting = number(9).is_some_and(|flags| flags & 4 != 0);
+    exiting && number(52).is_some_and(|code| code & 0x7f != 0)
 }
 
 /// Reads a thread's fate from the text of its `/proc/TID/status`, see proc(5).

@@ -108,7 +108,9 @@ pub enum OpenMode {
     },
     /// Every read and write becomes a request.
     Direct {
-        /// Whether the kernel may send writes side by side.
+        /// Whether the kernel may send writes side by side. Without it, it sends the next one of
+        /// a file when the last was answered, so that what one thread appends stays in order;
+        /// larger requests make up for the waiting.
         parallel_writes: bool,
     },
     /// The kernel reads and writes the backing file itself. All handles of a node that are open
@@ -130,7 +132,8 @@ pub struct Opened {
     pub fh: u64,
     /// How it is read and written.
     pub mode: OpenMode,
-    /// Whether close(2) may skip FLUSH: for handles that cannot have anything to write.
+    /// Whether close(2) may skip FLUSH: for handles that cannot have anything to write. A
+    /// written file's close would then succeed whatever became of its bytes.
     pub no_flush: bool,
 }
 
@@ -358,7 +361,9 @@ impl Reply {
     pub fn none(self) {}
 
     /// Has `hook` called, from another thread, when the caller is interrupted: at once if that
-    /// has happened. It is dropped uncalled when the request is answered first.
+    /// has happened. It is dropped uncalled when the request is answered first. The caller is
+    /// dying then and has been answered with EINTR: what it asked for can go on without it or be
+    /// given up, as the handler sees fit.
     pub fn on_interrupt(&self, hook: impl FnOnce() + Send + 'static) {
         let Some(ticket) = &self.ticket else { return };
         if let Err(hook) = self.channel.pending.set_hook(ticket, Box::new(hook)) {

@@ -332,6 +332,7 @@ impl Worker {
 
     fn hand_over(&self, request: Request<'_>) {
         let answered = !matches!(request.op, Op::Forget { .. } | Op::BatchForget(_));
+        let flush = matches!(request.op, Op::Flush { .. }).then_some(request.unique);
         let ticket = answered.then(|| {
             let caller = Caller { pid: request.pid, reads: matches!(request.op, Op::Read { .. }) };
             self.channel.pending.register(self.shard, request.unique, caller)
@@ -342,6 +343,10 @@ impl Worker {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request, reply)));
         if outcome.is_err() {
             tracing::error!("the handler panicked; the request failed with EIO");
+        }
+        if let Some(unique) = flush.filter(|unique| self.channel.pending.caller(*unique).is_some())
+        {
+            self.interrupts.push_flush(unique);
         }
     }
 }

@@ -45,6 +45,23 @@ fn a_living_thread_a_gone_one_and_no_thread_are_told_apart() {
 }
 
 #[test]
+fn a_thread_on_its_way_out_by_a_signal_is_told_from_one_that_ends_by_itself() {
+    let stat = |flags: u64, code: u64| {
+        format!("7 (a) b) R 1 7 7 0 -1 {flags}{} {code}\n", " 0".repeat(42))
+    };
+    assert!(killed_in(&stat(0x40_0004, 9)));
+    assert!(killed_in(&stat(4, 15 | 0x80)));
+    assert!(!killed_in(&stat(4, 3 << 8)));
+    assert!(!killed_in(&stat(0x40_0000, 9)));
+    assert!(!killed_in(&stat(4, 0)));
+    for odd in ["", ")", "7 (a", "7 (a) R", "7 (a) R 1 7 7 0 -1 x"] {
+        assert!(!killed_in(odd));
+    }
+    assert!(!was_killed(std::process::id()));
+    assert!(!was_killed(0));
+}
+
+#[test]
 fn pids_of_another_namespace_are_not_trusted() {
     assert!(pids_known(own_pid_namespace()));
     assert!(!pids_known(own_pid_namespace() ^ 1));
@@ -54,6 +71,6 @@ fn pids_of_another_namespace_are_not_trusted() {
 proptest! {
     #[test]
     fn no_status_text_makes_it_panic(text in "(SigPnd:|ShdPnd:|[ \t\n0-9a-fx-z])*") {
-        let _ = fate_in(&text);
+        let _ = (fate_in(&text), killed_in(&text));
     }
 }

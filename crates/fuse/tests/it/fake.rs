@@ -12,6 +12,7 @@ pub(crate) const INIT: u32 = 26;
 pub(crate) const INTERRUPT: u32 = 36;
 pub(crate) const FORGET: u32 = 2;
 pub(crate) const READ: u32 = 15;
+pub(crate) const WRITE: u32 = 16;
 
 /// The kernel's end.
 pub(crate) struct Kernel(File);

@@ -13,4 +13,6 @@ mod mounting;
 mod notices;
 mod protocol;
 mod reading;
+mod scratch;
 mod takeover;
+mod writing;

@@ -1,6 +1,6 @@
 //! What goes over the wire, byte by byte, with a stand-in for the kernel.
 
-use crate::fake::{self, Answer, FORGET, STATFS};
+use crate::fake::{self, Answer, FORGET, STATFS, WRITE};
 use fuse::{
     Attr, Control, Delivery, DirBuf, DirFormat, Dirent, Ended, Entry, Features, HandshakeError, Op,
     OpenMode, Opened, Reply, Session, Statfs, Timespec, Wanted,
@@ -301,4 +301,35 @@ fn a_handler_may_stop_its_own_session() {
     kernel.send(STATFS, 110, &[]);
     assert_eq!(kernel.answer().unique, 110);
     assert!(matches!(running.wait(), Ended::Stopped));
+}
+
+#[test]
+fn a_write_that_comes_again_is_marked_and_carries_its_bytes() {
+    let (kernel, device) = fake::pair();
+    let (sender, seen) = channel();
+    let sender = std::sync::Mutex::new(sender);
+    let (_running, _) = fake::serve(device, 1, move |request, reply| {
+        let Op::Write { fh, offset, data, from_cache, .. } = request.op else { panic!("no WRITE") };
+        let write = (request.resent, fh, offset, data.to_vec(), from_cache);
+        sender.lock().unwrap().send(write).unwrap();
+        reply.written(data.len() as u32);
+    });
+    let bytes = vec![7; 1 << 16];
+    for (unique, resent) in [(80, false), (80 | 1 << 63, true)] {
+        let arguments = words(&[5, 0, 0, 256, 1 << 16, 0, 0, 0, 0, 0]);
+        kernel.send(WRITE, unique, &[arguments, bytes.clone()].concat());
+        let answer = kernel.answer();
+        assert_eq!((answer.error, answer.unique, answer.body), (0, unique, words(&[1 << 16, 0])));
+        assert_eq!(seen.try_recv(), Ok((resent, 5, 256 << 32, bytes.clone(), false)));
+    }
+}
+
+#[test]
+fn a_created_file_is_an_entry_and_an_open_handle_in_one_answer() {
+    let entry = Entry { nodeid: 9, ..Entry::default() };
+    let mode = OpenMode::Direct { parallel_writes: false };
+    let opened = Opened { fh: 6, mode, no_flush: false };
+    let body = answered(|reply| assert_eq!(reply.created(&entry, &opened), Delivery::Done)).body;
+    assert_eq!(body.len(), 128 + 16);
+    assert_eq!((&body[..8], &body[128..]), (&words(&[9, 0])[..], &words(&[6, 0, 1, 0])[..]));
 }
