@@ -7,7 +7,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "Usage: cargo xtask bench read|cached [OPTIONS]";
+const USAGE: &str = "Usage: cargo xtask bench read|cached|write [OPTIONS]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);

@@ -6,6 +6,8 @@ mod borders;
 mod coverage;
 mod evidence;
 mod links;
+mod rows;
+mod semantics;
 mod source;
 
 use std::path::Path;
@@ -169,4 +171,12 @@ fn every_row_of_the_guides_table_is_proven_or_comes_later() {
     let document = std::fs::read_to_string(document).expect("the table is there");
     let evidence = Evidence::of_repository();
     assert_none("docs/guide-coverage.md", coverage::complaints(&document, &evidence));
+}
+
+#[test]
+fn every_point_that_users_know_of_mounts_has_a_row_that_is_proven_or_comes_later() {
+    let document = root().join("docs/semantics.md");
+    let document = std::fs::read_to_string(document).expect("the tables are there");
+    let evidence = Evidence::of_repository();
+    assert_none("docs/semantics.md", semantics::complaints(&document, &evidence));
 }

@@ -74,10 +74,14 @@ pub enum Lookup {
 /// How a file is to be opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
+    /// For reading (`O_RDONLY`, `O_RDWR`).
+    pub read: bool,
     /// For writing (`O_WRONLY`, `O_RDWR`).
     pub write: bool,
     /// Cut to nothing first (`O_TRUNC`).
     pub truncate: bool,
+    /// Only if there is nothing of the name (`O_EXCL`).
+    pub exclusive: bool,
     /// Write at the end only (`O_APPEND`).
     pub append: bool,
     /// Past the page cache, and with a fresh look at the store (`O_DIRECT`).
@@ -88,6 +92,17 @@ pub struct OpenOptions {
     pub no_atime: bool,
 }
 
+/// Attributes to be changed: those that are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Length in bytes.
+    pub size: Option<u64>,
+    /// Time of last modification.
+    pub modified: Option<Time>,
+    /// Permission bits, owner, group, or time of last access: no object has any of them.
+    pub others: bool,
+}
+
 /// A file that was opened.
 #[derive(Debug)]
 pub struct Opened {
@@ -95,6 +110,8 @@ pub struct Opened {
     pub handle: HandleId,
     /// Who serves its bytes.
     pub mode: OpenMode,
+    /// Whether it is open for writing: closing it may then have something to tell.
+    pub written: bool,
 }
 
 /// Who serves the bytes of an open file.

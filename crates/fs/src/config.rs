@@ -1,6 +1,6 @@
 //! What a mount is made with.
 
-use object::Time;
+use object::{Algorithm, Time};
 
 use crate::reader::Limits;
 use crate::ttl::Ttl;
@@ -32,4 +32,40 @@ pub struct Config {
     pub names_max: usize,
     /// What bounds each reader.
     pub limits: Limits,
+    /// What may be changed, and how it is written.
+    pub writes: Writes,
+}
+
+/// What may be changed in the store, and how it is written.
+#[derive(Clone, Debug)]
+pub struct Writes {
+    /// Whether an object may be replaced by a whole new one (`--allow-overwrite`).
+    pub allow_overwrite: bool,
+    /// Whether an object may be deleted (`--allow-delete`).
+    pub allow_delete: bool,
+    /// Whether changes of attributes that no object has succeed and do nothing.
+    pub quiet_attributes: bool,
+    /// Size of the first parts of an upload in bytes, 5 MiB to 5 GiB; an object up to this size is
+    /// stored in one request.
+    pub part_size: u64,
+    /// Whether all parts have this size; otherwise they grow with the object.
+    pub part_fixed: bool,
+    /// What the bytes are summed up by as they come.
+    pub checksum: Option<Algorithm>,
+    /// Parts of one file on their way at once, at most.
+    pub parts_in_flight: usize,
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self {
+            allow_overwrite: false,
+            allow_delete: false,
+            quiet_attributes: false,
+            part_size: 8 << 20,
+            part_fixed: false,
+            checksum: Some(Algorithm::Crc64Nvme),
+            parts_in_flight: 8,
+        }
+    }
 }

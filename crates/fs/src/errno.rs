@@ -1,6 +1,6 @@
 //! What the kernel is told when something fails.
 
-use object::{Error, ErrorKind};
+use object::{Condition, Error, ErrorKind};
 
 /// A failure as POSIX names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -17,12 +17,18 @@ pub enum Errno {
     /// EBADF: no such handle.
     #[error("bad handle")]
     BadHandle,
-    /// EACCES: the identity in use may not read this, or it is archived.
+    /// ENOMEM: no memory became free for what was written before the deadline.
+    #[error("cannot allocate memory")]
+    NoMemory,
+    /// EACCES: the identity in use may not do this, or the object is archived.
     #[error("permission denied")]
     Access,
     /// EEXIST: the name is taken.
     #[error("file exists")]
     Exists,
+    /// EXDEV: a name cannot be given to something else here; programs copy and delete instead.
+    #[error("invalid cross-device link")]
+    CrossDevice,
     /// ENOTDIR: a file stands where a directory is needed.
     #[error("not a directory")]
     NotDirectory,
@@ -32,6 +38,12 @@ pub enum Errno {
     /// EINVAL: a name or argument that nothing can have.
     #[error("invalid argument")]
     Invalid,
+    /// EFBIG: more bytes than an object of this mount can have.
+    #[error("file too large")]
+    TooLarge,
+    /// ENOSPC: the store, or a quota in it, is full.
+    #[error("no space left on device")]
+    NoSpace,
     /// EROFS: the mount is read-only.
     #[error("read-only file system")]
     ReadOnly,
@@ -60,11 +72,15 @@ impl Errno {
             Self::NotFound => 2,
             Self::Io => 5,
             Self::BadHandle => 9,
+            Self::NoMemory => 12,
             Self::Access => 13,
             Self::Exists => 17,
+            Self::CrossDevice => 18,
             Self::NotDirectory => 20,
             Self::IsDirectory => 21,
             Self::Invalid => 22,
+            Self::TooLarge => 27,
+            Self::NoSpace => 28,
             Self::ReadOnly => 30,
             Self::NameTooLong => 36,
             Self::Unsupported => 38,
@@ -90,6 +106,40 @@ impl Errno {
             Self::NotFound => Self::Stale,
             other => other,
         }
+    }
+
+    /// What a failure of the store means to whoever writes an object under `condition`.
+    pub(crate) fn of_write(kind: ErrorKind, condition: &Condition) -> Self {
+        match (kind, condition) {
+            // Somebody else made the name, or replaced what this mount had put there.
+            (ErrorKind::Changed, Condition::Absent) => Self::Exists,
+            (ErrorKind::Changed, _) => Self::Stale,
+            (ErrorKind::Denied, _) => Self::Access,
+            (ErrorKind::Full, _) => Self::NoSpace,
+            (ErrorKind::TooLarge, _) => Self::TooLarge,
+            _ => Self::Io,
+        }
+    }
+
+    /// Says once, in one line, that writing the object `key` failed, and what helps.
+    pub(crate) fn report_write(self, operation: &'static str, key: &str, error: &Error) -> Self {
+        let request_id = error.request_id().unwrap_or("none");
+        let advice = match self {
+            Self::Exists => {
+                "somebody else made this name meanwhile: with --allow-overwrite it would be replaced"
+            }
+            Self::Stale => "somebody else replaced the object while it was written to",
+            Self::Access => {
+                "the identity in use needs s3:PutObject and s3:AbortMultipartUpload here"
+            }
+            Self::NoSpace => "the store or a quota in it is full",
+            Self::TooLarge => {
+                "--write-part-size and --memory-target say how large an object can be"
+            }
+            _ => "what was not published before is lost",
+        };
+        tracing::warn!(operation, key = ?key, request_id, errno = %self, "{error:?} ({advice})");
+        self
     }
 
     /// Says once, in one line, that `operation` failed on the object or directory `key`. Whoever

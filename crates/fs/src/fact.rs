@@ -16,6 +16,8 @@ pub(crate) enum Tag {
     Text(Box<str>),
     /// Not known: this store's listings show another tag than its objects have.
     Unconfirmed,
+    /// There is none: the file was made here, and no store has it yet.
+    Unpublished,
 }
 
 impl Tag {
@@ -45,7 +47,7 @@ impl Tag {
                 Some(ETag::new(&format!("{:032x}-{parts}", u128::from_be_bytes(*sum))))
             }
             Self::Text(text) => Some(ETag::new(text)),
-            Self::Unconfirmed => None,
+            Self::Unconfirmed | Self::Unpublished => None,
         }
     }
 }
@@ -92,10 +94,28 @@ impl Fact {
         })
     }
 
+    /// An empty file of this name that was made here at `now`.
+    pub(crate) fn unpublished(name: &str, now: Time) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            size: 0,
+            modified: now.secs(),
+            tag: Tag::Unpublished,
+            storage: StorageState::Online,
+            kind: Kind::File,
+        })
+    }
+
+    /// Whether no store has it yet.
+    pub(crate) fn is_unpublished(&self) -> bool {
+        self.tag == Tag::Unpublished
+    }
+
     /// Whether both are the same bytes, or both a directory. A tag that is not known is made up
     /// for by size and time.
     pub(crate) fn same_version(&self, other: &Self) -> bool {
         let tags = match (&self.tag, &other.tag) {
+            (Tag::Unpublished, tag) | (tag, Tag::Unpublished) => *tag == Tag::Unpublished,
             (Tag::Unconfirmed, _) | (_, Tag::Unconfirmed) => self.modified == other.modified,
             (a, b) => a == b,
         };

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use object::{Budget, Clock, Result as StoreResult, StorageState, Store, Time};
 
+use crate::advice::Advice;
 use crate::attr::{Attr, Entry, HandleId, Kind, NodeId, OpenMode, ROOT, Statfs};
 use crate::backing::Backings;
 use crate::config::Config;
@@ -17,6 +18,8 @@ use crate::look::Sight;
 use crate::reader::Reader;
 use crate::tree::{BadRecord, Node, Record, Tree};
 use crate::ttl::Policy;
+use crate::write::Outlet;
+use crate::writers::{Background, Writers};
 
 /// A bucket, or the part of it below a prefix, as a directory.
 pub struct Fs {
@@ -41,6 +44,12 @@ pub(crate) struct Shared {
     /// Whether no name goes on to another node of its version: an overlayfs seems to lie on the
     /// mount, and it takes a name whose node is another for a file that is gone.
     pub(crate) names_stay: AtomicBool,
+    /// Where changes go, if anything may be changed.
+    pub(crate) outlet: OnceLock<Outlet>,
+    pub(crate) writers: Writers,
+    pub(crate) advice: Advice,
+    /// What goes on after its request was answered.
+    pub(crate) background: Background,
     /// Whether listings show the entity tags that objects have.
     listed_tags: AtomicBool,
     tree: Mutex<Tree>,
@@ -72,6 +81,10 @@ impl Fs {
             correcting: tokio::sync::Mutex::default(),
             backings: OnceLock::new(),
             names_stay: AtomicBool::new(false),
+            outlet: OnceLock::new(),
+            writers: Writers::default(),
+            advice: Advice::default(),
+            background: Background::default(),
             listed_tags: AtomicBool::new(true),
             tree,
         };
@@ -90,11 +103,16 @@ impl Fs {
         self.shared.tree().forget(node, count);
     }
 
-    /// Closes a file. A handle that is not open is one whose release was sent again.
+    /// Closes a file. A handle that is not open is one whose release was sent again. What is to
+    /// be published even if nothing was written is published after this has answered; see
+    /// [`Fs::settle`]. Must be called inside a runtime.
     pub fn release(&self, handle: HandleId) {
         let closed = self.shared.handles.lock().close_file(handle);
-        let Some(Closed { node, backing }) = closed else { return };
-        self.shared.tree().close_file(node);
+        let Some(Closed { node, backing, writer }) = closed else { return };
+        match writer {
+            Some(writer) => self.shared.end_write(node, writer, true),
+            None => self.shared.tree().close_file(node),
+        }
         if let Some(backing) = backing {
             self.shared.give_up(backing);
         }
@@ -144,6 +162,7 @@ impl Fs {
         for record in records {
             match record {
                 Record::File { handle, node, mode } => self.restore_file(handle, node, mode)?,
+                Record::Written { handle, node } => self.restore_written(handle, node)?,
                 Record::Directory { handle, node } => {
                     let mut tree = self.shared.tree();
                     let directory = tree.node(node).filter(|n| n.fact.kind == Kind::Directory);
@@ -173,6 +192,15 @@ impl Fs {
         let possible = self.shared.handles.lock().restore_file(handle, node, mode, reader);
         possible.then_some(()).ok_or(BadRecord::Handle(handle))
     }
+
+    fn restore_written(&self, handle: HandleId, node: NodeId) -> Result<(), BadRecord> {
+        let mut tree = self.shared.tree();
+        tree.node(node).ok_or(BadRecord::Handle(handle))?;
+        tree.open_file(node);
+        drop(tree);
+        self.shared.handles.lock().restore_written(handle, node);
+        Ok(())
+    }
 }
 
 impl Shared {
@@ -194,7 +222,7 @@ impl Shared {
     }
 
     /// What the kernel is shown of a node.
-    pub(crate) fn attr(&self, id: NodeId, node: &Node) -> Attr {
+    pub(crate) fn attr(&self, tree: &Tree, id: NodeId, node: &Node) -> Attr {
         let fact: &Fact = &node.fact;
         let (mode, nlink, modified) = match fact.kind {
             Kind::Directory => (self.config.dir_mode, 2, self.config.mounted),
@@ -203,14 +231,18 @@ impl Shared {
         };
         let ino = if id == ROOT { ROOT } else { node.ino() };
         let (uid, gid) = (self.config.uid, self.config.gid);
-        Attr { ino, size: fact.size, modified, kind: fact.kind, mode, uid, gid, nlink }
+        let (size, modified) = match tree.written(id) {
+            Some(written) => (written.size, written.modified),
+            None => (fact.size, modified),
+        };
+        Attr { ino, size, modified, kind: fact.kind, mode, uid, gid, nlink }
     }
 
     /// The answer to a lookup that found `id`. Counts one lookup.
     pub(crate) fn entry(&self, tree: &mut Tree, id: NodeId, now: Time) -> Option<Entry> {
         tree.refer(id);
         let ttl = tree.ttl(id, now);
-        let attr = self.attr(id, tree.node(id)?);
+        let attr = self.attr(tree, id, tree.node(id)?);
         Some(Entry { node: id, attr, ttl, attr_ttl: ttl })
     }
 

@@ -1,4 +1,4 @@
-//! Open files and directories, and the readers they share.
+//! Open files and directories, the readers they share, and who writes them.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -9,6 +9,7 @@ use crate::backing::{Backing, Mode};
 use crate::readdir::Pass;
 use crate::reader::Reader;
 use crate::tree::Record;
+use crate::writer::Writer;
 
 /// All that is open.
 #[derive(Default)]
@@ -23,6 +24,8 @@ pub(crate) struct Table {
 
 enum Open {
     File(NodeId, OpenMode),
+    /// Without a writer it is a predecessor's, whose bytes died with it.
+    Written(NodeId, Option<Arc<Writer>>),
     Directory(Arc<OpenDirectory>),
 }
 
@@ -47,6 +50,18 @@ pub(crate) struct Closed {
     pub(crate) node: NodeId,
     /// The backing file that no handle is open on any more.
     pub(crate) backing: Option<Backing>,
+    /// Who wrote it.
+    pub(crate) writer: Option<Arc<Writer>>,
+}
+
+/// A file that is open for writing, or for reading only.
+pub(crate) enum Writable {
+    /// It is written through this, as this node.
+    Yes(NodeId, Arc<Writer>),
+    /// What was written to it is lost.
+    Lost,
+    /// It is read.
+    No,
 }
 
 /// A directory that is open.
@@ -82,7 +97,7 @@ impl Table {
         let handle = self.number();
         let mode = self.shared(node, reader).mode.open(direct, register);
         self.open.insert(handle, Open::File(node, mode));
-        Opened { handle, mode }
+        Opened { handle, mode, written: false }
     }
 
     /// The same for a handle that a predecessor opened, and whether it can have done so.
@@ -97,6 +112,29 @@ impl Table {
         self.open.insert(handle, Open::File(node, mode));
         self.skip_to(handle.saturating_add(1));
         possible
+    }
+
+    /// Opens a handle that writes `node` through `writer`.
+    pub(crate) fn open_written(&mut self, node: NodeId, writer: Arc<Writer>) -> HandleId {
+        let handle = self.number();
+        self.open.insert(handle, Open::Written(node, Some(writer)));
+        handle
+    }
+
+    /// The same for a handle that a predecessor opened: what it wrote is lost.
+    pub(crate) fn restore_written(&mut self, handle: HandleId, node: NodeId) {
+        self.open.insert(handle, Open::Written(node, None));
+        self.skip_to(handle.saturating_add(1));
+    }
+
+    /// What can be written through a handle; `None` for one that is not a file's.
+    pub(crate) fn writable(&self, handle: HandleId) -> Option<Writable> {
+        match self.open.get(&handle)? {
+            Open::File(..) => Some(Writable::No),
+            Open::Written(node, Some(writer)) => Some(Writable::Yes(*node, writer.clone())),
+            Open::Written(_, None) => Some(Writable::Lost),
+            Open::Directory(_) => None,
+        }
     }
 
     /// What the handles of `node` share, for one handle more.
@@ -129,14 +167,14 @@ impl Table {
     pub(crate) fn file(&self, handle: HandleId) -> Option<OpenFile> {
         match self.open.get(&handle)? {
             Open::File(node, _) => self.readers.get(node).map(|shared| shared.file.clone()),
-            Open::Directory(_) => None,
+            Open::Written(..) | Open::Directory(_) => None,
         }
     }
 
     /// The directory behind a handle.
     pub(crate) fn directory(&self, handle: HandleId) -> Option<Arc<OpenDirectory>> {
         match self.open.get(&handle)? {
-            Open::File(..) => None,
+            Open::File(..) | Open::Written(..) => None,
             Open::Directory(directory) => Some(directory.clone()),
         }
     }
@@ -158,9 +196,14 @@ impl Table {
 
     /// Closes a handle on a file. A handle that is not there is one whose release was sent again.
     pub(crate) fn close_file(&mut self, handle: HandleId) -> Option<Closed> {
+        if let Some(Open::Written(node, writer)) = self.open.get(&handle) {
+            let closed = Closed { node: *node, backing: None, writer: writer.clone() };
+            self.open.remove(&handle);
+            return Some(closed);
+        }
         let Some(&Open::File(node, mode)) = self.open.get(&handle) else { return None };
         self.open.remove(&handle);
-        let mut closed = Closed { node, backing: None };
+        let mut closed = Closed { node, backing: None, writer: None };
         if let Some(shared) = self.readers.get_mut(&node) {
             closed.backing = shared.mode.close(mode);
             shared.handles = shared.handles.saturating_sub(1);
@@ -194,6 +237,7 @@ impl Table {
     pub(crate) fn records(&self) -> Vec<Record> {
         let record = |(&handle, open): (&HandleId, &Open)| match open {
             Open::File(node, mode) => Record::File { handle, node: *node, mode: *mode },
+            Open::Written(node, _) => Record::Written { handle, node: *node },
             Open::Directory(directory) => Record::Directory { handle, node: directory.node },
         };
         self.open.iter().map(record).collect()

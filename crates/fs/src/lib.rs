@@ -1,18 +1,21 @@
-//! The file system: names, attributes, directory snapshots, handles and the reader.
+//! The file system: names, attributes, directory snapshots, handles, the reader and the writer.
 //!
 //! * [`Fs`] answers the operations of a kernel, about fifteen plain methods. What memory has is
 //!   answered at the first poll; everything else waits for the store without holding a lock.
 //! * The tree (names, nodes, what was seen of them and when) is a state machine over plain data:
 //!   time is passed in, and it can be written out as [`Record`]s and restored.
 //! * A [`Reader`](reader::Reader) serves the bytes of one node, whoever opened it.
+//! * A writer takes the bytes of one file in order, and publishes them as a version.
 //!
 //! This crate names neither HTTP nor a FUSE struct. How long what was seen is trusted, and what
 //! each operation costs in requests, is the table in `docs/metadata.md`.
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod attr;
 mod backing;
+mod change;
 mod config;
 mod directory;
 mod errno;
@@ -31,13 +34,17 @@ mod refuse;
 mod resolve;
 mod tree;
 mod ttl;
+mod write;
+pub mod writer;
+mod writers;
 
 pub use attr::{
-    Attr, DirEntry, Entry, HandleId, Kind, Lookup, NodeId, OpenMode, OpenOptions, Opened, ROOT,
-    Statfs,
+    Attr, Change, DirEntry, Entry, HandleId, Kind, Lookup, NodeId, OpenMode, OpenOptions, Opened,
+    ROOT, Statfs,
 };
 pub use backing::{BackingId, Backings};
-pub use config::Config;
+pub use change::RenameFlags;
+pub use config::{Config, Writes};
 pub use errno::Errno;
 pub use filesystem::Fs;
 pub use refuse::Operation;

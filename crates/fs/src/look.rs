@@ -127,11 +127,11 @@ impl Shared {
         }
     }
 
-    fn own_attr(&self, id: NodeId) -> Result<(Attr, Duration), Errno> {
+    pub(crate) fn own_attr(&self, id: NodeId) -> Result<(Attr, Duration), Errno> {
         let tree = self.tree();
         let node = tree.node(id).ok_or(Errno::Stale)?;
         let ttl = tree.ttl(id, self.clock.now());
-        Ok((self.attr(id, node), ttl))
+        Ok((self.attr(&tree, id, node), ttl))
     }
 
     /// Asks the store for `name` in `parent`, with all who ask at the same time.
@@ -200,7 +200,8 @@ impl Shared {
             }
             None => {
                 tree.vanish(parent, name, sight.seen);
-                None
+                // It is still there if it was made here, or since.
+                tree.current(parent, name)
             }
         }
     }

@@ -26,24 +26,41 @@ enum Standing {
 }
 
 impl Fs {
-    /// Opens the file `node` for reading.
+    /// Opens the file `node`, for writing from its start or for reading.
     ///
     /// # Errors
     /// [`Errno::Stale`] when its name stands for another version, which a lookup then finds, or
     /// when another node of the same version is of more use: the kernel looks the name up again
     /// by itself and opens what it finds;
     /// [`Errno::NotFound`] when it stands for nothing; [`Errno::IsDirectory`];
-    /// [`Errno::Access`] for an archived object; [`Errno::ReadOnly`] or [`Errno::NotPermitted`]
-    /// for writing; [`Errno::Invalid`] for synchronous writes; [`Errno::Io`].
+    /// [`Errno::Access`] for an archived object; [`Errno::ReadOnly`] for writing;
+    /// [`Errno::NotPermitted`] for writing what may not be replaced, or not in this way, or is
+    /// being written, and for reading what is not published; [`Errno::Invalid`] for synchronous
+    /// writes; [`Errno::Io`].
     pub async fn open(&self, node: NodeId, options: OpenOptions) -> Result<Opened, Errno> {
         let shared = &self.shared;
         if options.write || options.truncate {
-            let refused =
-                if shared.config.read_only { Errno::ReadOnly } else { Errno::NotPermitted };
-            return Err(refused);
+            shared.outlet()?;
         }
         if options.sync {
             return Err(Errno::Invalid);
+        }
+        if shared.tree().node(node).ok_or(Errno::Stale)?.fact.kind == Kind::Directory {
+            return Err(Errno::IsDirectory);
+        }
+        if (options.write || options.truncate)
+            && let Some(opened) = shared.open_to_write(node, options).await?
+        {
+            return Ok(opened);
+        }
+        self.open_to_read(node, options).await
+    }
+
+    async fn open_to_read(&self, node: NodeId, options: OpenOptions) -> Result<Opened, Errno> {
+        let shared = &self.shared;
+        let written = shared.is_written(node).await;
+        if shared.tree().node(node).ok_or(Errno::Stale)?.fact.is_unpublished() {
+            return Err(Errno::NotPermitted);
         }
         if options.no_atime {
             shared.names_stay.store(true, Ordering::Relaxed);
@@ -63,6 +80,10 @@ impl Fs {
         }
         shared.make_readable(node).await?;
         let reader = shared.reader_of(node).ok_or(Errno::Stale)?;
+        if written {
+            // The kernel's pages of a node are one version's, and this node's next is under way.
+            return shared.open_handle(node, reader, true, None);
+        }
         let file = shared.backing_file(reader.version()).await;
         // The file is let go of here, without a lock: if it was evicted, that frees its space.
         shared.open_handle(node, reader, options.direct, file.as_ref())
@@ -186,6 +207,7 @@ impl Shared {
             (tree.node(node).ok_or(Errno::Stale)?.fact.clone(), tree.key(node))
         };
         match (fact.storage, &fact.tag) {
+            (_, Tag::Unpublished) => return Err(Errno::NotPermitted),
             (StorageState::Archived, _) => return Err(Errno::Access),
             (StorageState::Online, Tag::Sum(..) | Tag::Text(_)) => return Ok(()),
             (StorageState::Unknown, _) | (_, Tag::Unconfirmed) => {}

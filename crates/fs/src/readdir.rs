@@ -11,7 +11,7 @@ use crate::errno::Errno;
 use crate::fact::Fact;
 use crate::filesystem::{Fs, Shared};
 use crate::list::{Collected, Place};
-use crate::tree::Tree;
+use crate::tree::{Amended, Tree, amend};
 
 /// Names before the current one that a stream remembers: more than one reply holds, so that the
 /// kernel can ask for the part of a reply again that the application had no room for.
@@ -34,8 +34,11 @@ pub(crate) struct Stream {
     first: u64,
     place: Place,
     began: Time,
-    /// Where each page begins: the number of its first name, and how to fetch it.
-    pages: Vec<(u64, Place)>,
+    /// What this mount changed, as far as no page showed its name yet.
+    left: Amended,
+    /// Where each page begins: the number of its first name, how to fetch it, and what was left of
+    /// the changes.
+    pages: Vec<(u64, Place, Amended)>,
 }
 
 impl Fs {
@@ -94,8 +97,8 @@ impl Fs {
         tree.extend_window(node, pass.began(), now);
         let mut entries = Vec::new();
         let mut left = room;
-        for number in cookie.. {
-            let Some(entry) = shared.dir_entry(&mut tree, node, pass, number) else { break };
+        for number in cookie..u64::MAX {
+            let Some(entry) = shared.dir_entry(&tree, node, pass, number) else { break };
             let Some(rest) = left.checked_sub(cost(entry.name.len())) else { break };
             left = rest;
             let told = plus.then(|| pass.name(number)).flatten();
@@ -116,17 +119,28 @@ impl Shared {
     async fn begin(self: &Arc<Self>, node: NodeId) -> StoreResult<Pass> {
         let known = self.tree().snapshot(node, self.clock.now());
         if let Some(snapshot) = known {
-            return Ok(Pass::Whole(snapshot));
+            return Ok(Pass::Whole(self.amended(node, snapshot)));
         }
         Ok(match self.collect(node).await? {
-            Collected::Whole(snapshot) => Pass::Whole(snapshot),
+            Collected::Whole(snapshot) => Pass::Whole(self.amended(node, snapshot)),
             Collected::Head(head) => {
-                let names = head.names.iter().map(|fact| (fact.clone(), head.fetched)).collect();
-                let pages = vec![(0, Place::default())];
+                let own = self.tree().amendments(node, head.fetched);
+                let mut left = own.clone();
+                let shown = head.names.iter().filter_map(|fact| amend(&mut left, fact));
+                let names = shown.map(|fact| (fact, head.fetched)).collect();
+                let pages = vec![(0, Place::default(), own)];
                 let (place, began) = (head.place.clone(), head.fetched);
-                Pass::Stream(Stream { names, first: 0, place, began, pages })
+                Pass::Stream(Stream { names, first: 0, place, began, left, pages })
             }
         })
+    }
+
+    /// A listing of `node` with what this mount changed since.
+    fn amended(&self, node: NodeId, listed: Arc<Snapshot>) -> Arc<Snapshot> {
+        match self.tree().amended(node, listed.facts(), listed.fetched) {
+            Some(facts) => Arc::new(Snapshot::new(facts, listed.fetched, None)),
+            None => listed,
+        }
     }
 
     /// Sees to it that the name with this number is here, if there is one.
@@ -135,30 +149,33 @@ impl Shared {
         let prefix = self.tree().key(node);
         stream.go_back(number);
         while number >= stream.end() && !stream.place.is_over() {
-            let begins = (stream.end(), stream.place.clone());
+            let begins = (stream.end(), stream.place.clone(), stream.left.clone());
             let (mut place, mut names) = (stream.place.clone(), Vec::new());
             let seen = self.next_page(&prefix, &mut place, &mut names).await?;
             stream.pages.push(begins);
             stream.place = place;
-            stream.names.extend(names.into_iter().map(|fact| (fact, seen)));
+            let mut shown: Vec<_> =
+                names.iter().filter_map(|fact| amend(&mut stream.left, fact)).collect();
+            if stream.place.is_over() {
+                shown.extend(std::mem::take(&mut stream.left).into_values().flatten());
+            }
+            stream.names.extend(shown.into_iter().map(|fact| (fact, seen)));
             stream.let_go(number);
         }
         Ok(())
     }
 
-    fn dir_entry(
-        &self,
-        tree: &mut Tree,
-        node: NodeId,
-        pass: &Pass,
-        number: u64,
-    ) -> Option<DirEntry> {
+    fn dir_entry(&self, tree: &Tree, node: NodeId, pass: &Pass, number: u64) -> Option<DirEntry> {
         let directory = tree.node(node)?;
         let (name, kind, ino): (&[u8], _, _) = match number {
-            0 => (b".", Kind::Directory, self.attr(node, directory).ino),
+            0 => (b".", Kind::Directory, self.attr(tree, node, directory).ino),
             1 => {
                 let above = directory.parent;
-                (b"..", Kind::Directory, tree.node(above).map_or(ROOT, |n| self.attr(above, n).ino))
+                (
+                    b"..",
+                    Kind::Directory,
+                    tree.node(above).map_or(ROOT, |n| self.attr(tree, above, n).ino),
+                )
             }
             _ => {
                 let (fact, _) = pass.name(number)?;
@@ -219,13 +236,14 @@ impl Stream {
         if number >= self.first {
             return;
         }
-        while self.pages.len() > 1 && self.pages.last().is_some_and(|(first, _)| *first > number) {
+        while self.pages.len() > 1 && self.pages.last().is_some_and(|(first, ..)| *first > number) {
             self.pages.pop();
         }
-        if let Some((first, place)) = self.pages.pop() {
+        if let Some((first, place, left)) = self.pages.pop() {
             self.names.clear();
             self.first = first;
             self.place = place;
+            self.left = left;
         }
     }
 

@@ -1,32 +1,18 @@
-//! Operations that would change something.
+//! Operations that nothing here can be changed by.
 
 use crate::attr::{Kind, NodeId};
 use crate::errno::Errno;
 use crate::filesystem::Fs;
 
-/// An operation that changes the file system, or that the kernel does without.
+/// An operation that no store has, or that the kernel does without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// Create and open a file in one step.
-    Create,
-    /// Create a file.
-    Mknod,
-    /// Create a directory.
-    Mkdir,
-    /// Remove a file.
-    Unlink,
-    /// Remove a directory.
-    Rmdir,
-    /// Give a name to something that has another.
-    Rename,
+    /// Create a device, a pipe or a socket.
+    Special,
     /// Create a symbolic link.
     Symlink,
     /// Create a second name.
     Link,
-    /// Change mode, owner, size or times.
-    Setattr,
-    /// Write to a file.
-    Write,
     /// Reserve or punch space.
     Fallocate,
     /// Copy from file to file.
@@ -45,14 +31,10 @@ impl Fs {
             (_, None) => Errno::Stale,
             // Kernels look for these once, and then do without.
             (Op::Fallocate | Op::CopyFileRange | Op::Setxattr, _) => Errno::Unsupported,
-            (_, Some(_)) if self.shared.config.read_only => Errno::ReadOnly,
-            (Op::Write, Some(_)) => Errno::BadHandle,
-            // The kernel makes it of Mknod and open; and it copies and removes instead.
-            (Op::Create | Op::Rename, Some(_)) => Errno::Unsupported,
-            (Op::Mknod | Op::Mkdir | Op::Unlink | Op::Rmdir, Some(Kind::File)) => {
-                Errno::NotDirectory
-            }
-            (_, Some(_)) => Errno::NotPermitted,
+            _ if self.shared.outlet().is_err() => Errno::ReadOnly,
+            (Op::Special | Op::Symlink | Op::Link, Some(Kind::File)) => Errno::NotDirectory,
+            (Op::Special, Some(Kind::Directory)) => Errno::Invalid,
+            (Op::Symlink | Op::Link, Some(Kind::Directory)) => Errno::NotPermitted,
         }
     }
 }

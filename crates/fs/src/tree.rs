@@ -11,6 +11,7 @@
 
 mod absence;
 mod know;
+mod own;
 mod path;
 mod record;
 mod succession;
@@ -27,6 +28,7 @@ use crate::fact::Fact;
 use crate::ttl::{AFTER_CLOSE, GRANT, IDLE_HANDLE, Policy, Window};
 
 pub(crate) use know::{Known, Trust};
+pub(crate) use own::{Amended, amend};
 pub use record::{BadRecord, Name, Record};
 
 /// See the module.
@@ -45,6 +47,7 @@ pub(crate) struct Tree {
     grants: HashMap<NodeId, Time>,
     /// When opens were last answered by ESTALE, by the path's hash.
     told: HashMap<u64, Time>,
+    own: own::Own,
     next: NodeId,
     snapshot_names: usize,
     snapshot_bytes: u64,
@@ -70,6 +73,8 @@ pub(crate) struct Node {
     served: bool,
     /// In the queue of forgotten nodes.
     queued: bool,
+    /// A directory that stays, whatever the store has, until it is removed here.
+    kept: bool,
 }
 
 /// What is known of a directory beyond its node. Exists while it has a handle or a snapshot.
@@ -94,6 +99,7 @@ impl Tree {
             forgotten: VecDeque::new(),
             grants: HashMap::new(),
             told: HashMap::new(),
+            own: own::Own::default(),
             next: ROOT + 1,
             snapshot_names: 0,
             snapshot_bytes: 0,
@@ -147,6 +153,12 @@ impl Tree {
         let seen = millis(seen);
         let hash = path::child(self.nodes.get(&parent)?, &fact.name);
         let old = self.current(parent, &fact.name);
+        if old.is_none() && fact.is_unpublished() {
+            return None;
+        }
+        if old.is_some_and(|id| self.is_here(id)) && fact.kind == Kind::File {
+            return old;
+        }
         if let Some(node) = old.and_then(|id| self.nodes.get_mut(&id)) {
             let same = node.fact.same_version(fact);
             if same && seen >= node.seen {
@@ -187,7 +199,8 @@ impl Tree {
             return;
         };
         if let Some(id) = self.current(parent, name) {
-            if self.nodes.get(&id).is_some_and(|node| node.seen > millis(seen)) {
+            let later = self.nodes.get(&id).is_some_and(|node| node.seen > millis(seen));
+            if later || self.is_here(id) {
                 return;
             }
             self.current.remove(&hash);
@@ -290,9 +303,12 @@ impl Tree {
 
     /// Keeps `snapshot` as what is known of the directory `id`.
     pub(crate) fn install(&mut self, id: NodeId, snapshot: &Arc<Snapshot>) {
-        if !self.nodes.contains_key(&id) {
+        let newest = self.directories.get(&id).and_then(|d| d.snapshot.as_ref());
+        let outdated = newest.is_some_and(|newest| newest.fetched > snapshot.fetched);
+        if outdated || !self.nodes.contains_key(&id) {
             return;
         }
+        self.forget_changes(id, |at| at < snapshot.fetched);
         self.snapshot_names += snapshot.facts().len();
         self.snapshot_bytes += snapshot.bytes();
         let directory = self.directories.entry(id).or_default();
@@ -379,11 +395,13 @@ impl Tree {
             && node.lookups == 0
             && node.opens == 0
             && node.children == 0
+            && !self.is_here(next)
         {
             let (parent, hash) = (node.parent, node.hash);
             self.nodes.remove(&next);
             self.grants.remove(&next);
             self.drop_snapshot(next);
+            self.forget_directory(next);
             if self.current.get(&hash) == Some(&next) {
                 self.current.remove(&hash);
             }
@@ -402,6 +420,13 @@ impl Tree {
     pub(crate) fn ttl(&self, id: NodeId, now: Time) -> Duration {
         let Some(node) = self.nodes.get(&id) else { return Duration::ZERO };
         if id == ROOT {
+            return self.policy.life(Kind::Directory);
+        }
+        if node.fact.is_unpublished() || self.written(id).is_some() {
+            // What it stands for changes with every flush: the kernel is to ask.
+            return Duration::ZERO;
+        }
+        if node.kept {
             return self.policy.life(Kind::Directory);
         }
         let window = self.directories.get(&node.parent).and_then(|d| d.window);
@@ -424,6 +449,7 @@ impl Node {
             gone: false,
             served: false,
             queued: false,
+            kept: false,
         }
     }
 

@@ -14,6 +14,7 @@ mod suggest;
 pub mod table;
 pub mod umount;
 pub mod units;
+pub mod uploads;
 mod value;
 pub mod warm;
 
@@ -21,8 +22,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use config::{
-    Access, CacheConfig, Config, Limits, LogConfig, LogTarget, MaskedFeatures, SourceConfig, Ttl,
-    ViewConfig,
+    Access, CacheConfig, Config, Limits, LogConfig, LogTarget, MaskedFeatures, PartSize,
+    SourceConfig, Ttl, ViewConfig, WriteConfig,
 };
 pub use environment::Environment;
 pub use low::LowArgs;
@@ -42,6 +43,8 @@ pub enum Command {
     Warm(warm::WarmArgs),
     /// Look into a node cache, or tidy it.
     Cache(cache::CacheArgs),
+    /// Show uploads that were not ended, or throw them away.
+    Uploads(Box<uploads::UploadsArgs>),
     /// Run the embedded S3 server.
     Lab(Box<::lab::Options>),
     /// Print this text and end.
@@ -172,6 +175,7 @@ pub fn command(
         Some("status") => status::command(words.into_iter().skip(1), here),
         Some("warm") => warm::command(words.into_iter().skip(1), here),
         Some("cache") => cache::command(words.into_iter().skip(1), here),
+        Some("uploads") => uploads::command(words.into_iter().skip(1), environment, here),
         Some("lab") => lab::command(words.into_iter().skip(1)),
         _ => {
             let args = parse::parse(table::FLAGS, words)?;

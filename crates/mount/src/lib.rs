@@ -22,7 +22,9 @@ pub mod savings;
 pub mod serve;
 pub mod state;
 pub mod status;
+pub mod store;
 pub mod umount;
+pub mod uploads;
 pub mod warm;
 
 use std::ffi::OsString;
@@ -58,6 +60,7 @@ pub fn run(words: Vec<OsString>, environment: &Environment, here: Option<&Path>)
         Ok(Command::Status(args)) => told(status::run(&args, environment)),
         Ok(Command::Warm(args)) => told(warm::run(&args, environment)),
         Ok(Command::Cache(args)) => told(inspect::run(&args)),
+        Ok(Command::Uploads(args)) => told(uploads::run(&args)),
         Ok(Command::Lab(options)) => told(lab::run(*options)),
     }
 }

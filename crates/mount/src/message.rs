@@ -3,11 +3,10 @@
 mod store;
 
 use std::fmt;
-use std::path::PathBuf;
 
 use fuse::mount::MountError;
 
-use crate::flags::{Config, Usage};
+use crate::flags::{Config, SourceConfig, Usage};
 use crate::log::LogError;
 
 /// A failure, ready to be printed.
@@ -227,7 +226,7 @@ pub fn explain(error: &anyhow::Error, config: &Config) -> Problem {
             return problem.clone();
         }
         if let Some(error) = cause.downcast_ref::<object::Error>() {
-            return store::problem(error, config);
+            return of_store(error, &cannot_be_mounted(config), &config.source);
         }
         if let Some(error) = cause.downcast_ref::<LogError>() {
             return Problem::new(
@@ -245,11 +244,18 @@ pub fn explain(error: &anyhow::Error, config: &Config) -> Problem {
     )
 }
 
+/// The failure to do `what` with the store that `source` names.
+pub fn of_store(error: &object::Error, what: &str, source: &SourceConfig) -> Problem {
+    store::problem(error, what, source)
+}
+
 /// The failure to mount what `config` asks for.
 pub fn cannot_mount(cause: &Cause, config: &Config) -> Problem {
-    let directory: PathBuf = config.directory.clone();
-    let what = format!("{} cannot be mounted at {}", config.subject(), directory.display());
-    cause.problem(&what, &directory)
+    cause.problem(&cannot_be_mounted(config), &config.directory)
+}
+
+fn cannot_be_mounted(config: &Config) -> String {
+    format!("{} cannot be mounted at {}", config.subject(), config.directory.display())
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub const USD_PER_1000_GETS: f64 = 0.0004;
 pub struct Savings {
     /// What was asked of S3.
     pub s3: Requests,
+    /// What was changed in S3.
+    pub writes: Writes,
     /// How files were opened, and what the kernel asked for.
     pub opens: Opens,
     /// What the node cache did; nothing without one.
@@ -43,6 +45,27 @@ pub struct Requests {
     /// Answers that asked to slow down.
     pub throttled: u64,
     /// Bytes of objects received.
+    pub bytes: u64,
+}
+
+/// Requests that change S3, each counted as often as it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Writes {
+    /// Objects stored in one request.
+    pub puts: u64,
+    /// Uploads in parts that were begun.
+    pub begun: u64,
+    /// Parts stored.
+    pub parts: u64,
+    /// Parts that S3 copied.
+    pub copies: u64,
+    /// Uploads completed.
+    pub completed: u64,
+    /// Uploads thrown away.
+    pub aborted: u64,
+    /// Objects deleted.
+    pub deletes: u64,
+    /// Bytes of objects sent.
     pub bytes: u64,
 }
 
@@ -87,6 +110,16 @@ impl Savings {
             direct: kernel.opens_direct,
             reads: kernel.reads,
         };
+        let writes = Writes {
+            puts: s3.puts,
+            begun: s3.begun,
+            parts: s3.parts,
+            copies: s3.copies,
+            completed: s3.completed,
+            aborted: s3.aborted,
+            deletes: s3.deletes,
+            bytes: s3.bytes_sent,
+        };
         let s3 = Requests {
             gets: s3.gets,
             heads: s3.heads,
@@ -96,7 +129,7 @@ impl Savings {
             bytes: s3.bytes,
         };
         let avoided = cache.map(|cache| Avoided::new(cache.served_bytes, opens, part));
-        Self { s3, opens, cache, avoided }
+        Self { s3, writes, opens, cache, avoided }
     }
 }
 
@@ -119,7 +152,7 @@ impl Avoided {
 /// A few lines for people.
 impl fmt::Display for Savings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { s3, opens, cache, avoided } = self;
+        let Self { s3, writes, opens, cache, avoided } = self;
         let Requests { gets, heads, lists, retries, throttled, bytes } = s3;
         writeln!(
             f,
@@ -127,6 +160,9 @@ impl fmt::Display for Savings {
              {throttled} told to slow down); {} received",
             Bytes(*bytes)
         )?;
+        if *writes != Writes::default() {
+            writeln!(f, "{writes}")?;
+        }
         writeln!(
             f,
             "opened: {} read by the kernel alone, {} through the page cache, {} direct; {} reads \
@@ -146,6 +182,18 @@ impl fmt::Display for Savings {
             )?;
         }
         avoided.iter().try_for_each(|avoided| avoided.fmt(f))
+    }
+}
+
+impl fmt::Display for Writes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { puts, begun, parts, copies, completed, aborted, deletes, bytes } = self;
+        write!(
+            f,
+            "written to S3: {puts} PUTs, {begun} uploads of {parts} parts and {copies} copied ones \
+             ({completed} completed, {aborted} thrown away), {deletes} DELETEs; {} sent",
+            Bytes(*bytes)
+        )
     }
 }
 

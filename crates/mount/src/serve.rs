@@ -3,6 +3,7 @@
 mod account;
 mod machine;
 mod node_cache;
+mod writing;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use anyhow::{Context, bail};
 use fs::Fs;
 use fuse::{Ended, Features, Running, Session, Wanted};
 use object::{BLOCK, Budget, Clock, Store};
-use s3::{Identity, Preflight, S3};
+use s3::{Preflight, S3};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::adapter::{Adapter, Counts};
@@ -63,13 +64,15 @@ pub fn serve(config: Config, ready: Ready) -> anyhow::Result<()> {
         None => store.clone(),
     };
     let files = Fs::new(source, budget.clone(), clock.clone(), view(&config, &clock));
+    writing::open(&config, &files, store.clone(), cache.as_ref(), runtime.handle());
 
     let mounted = ready.mount()?;
     let connection = mounted.connection;
     let (running, kernel) = start(&config, mounted, files.clone(), cache.as_ref(), &runtime)?;
     let cached = cache.as_ref().map(|cache| cache.store.clone());
     let part = part(&config);
-    let warmer = cached.clone().map(|cached| Arc::new(Warmer::new(files, cached, budget, part)));
+    let warmed = files.clone();
+    let warmer = cached.clone().map(|cached| Arc::new(Warmer::new(warmed, cached, budget, part)));
     let account = Arc::new(Account { store, kernel, cache: cached, part });
     account.log_on_signal(runtime.handle());
     let control = account::listen(&config, connection, account.clone(), warmer, runtime.handle());
@@ -77,6 +80,8 @@ pub fn serve(config: Config, ready: Ready) -> anyhow::Result<()> {
     ready.serving(Some(&preflight.region))?;
     let ended = running.wait();
     drop(control);
+    // What closed files still have on its way is stored; what was never closed is thrown away.
+    runtime.block_on(files.close());
     if let Some(cache) = &cache {
         runtime.block_on(cache.close());
     }
@@ -160,21 +165,11 @@ fn part(config: &Config) -> u64 {
 }
 
 fn store_config(config: &Config) -> s3::Config {
-    let source = &config.source;
-    let identity = match source.anonymous {
-        true => Identity::Anonymous,
-        false => Identity::Chain { profile: source.profile.clone() },
-    };
     s3::Config {
-        region: source.region.clone(),
-        endpoint_url: source.endpoint_url.clone(),
-        force_path_style: source.force_path_style,
-        identity,
-        ca_bundle: source.ca_bundle.clone(),
-        max_attempts: source.max_attempts,
         read_deadline: config.limits.read_deadline,
         part_size: part(config),
-        ..s3::Config::new(source.bucket.clone())
+        attributes: config.write.clone().map(|write| write.attributes).unwrap_or_default(),
+        ..crate::store::config(&config.source)
     }
 }
 
@@ -203,6 +198,7 @@ fn view(config: &Config, clock: &Clock) -> fs::Config {
             whole,
             deadline: config.limits.read_deadline,
         },
+        writes: writing::rules(config),
     }
 }
 
@@ -221,6 +217,14 @@ fn ttl(ttl: Ttl) -> fs::Ttl {
 fn wanted(config: &Config) -> Wanted {
     let masked = config.masked;
     let mut wanted = Wanted::default();
+    if let Some(write) = &config.write {
+        // Nothing that is shown ever has set-id bits or capabilities.
+        wanted.features = wanted.features.with(Features::HANDLE_KILLPRIV_V2);
+        // Without overwriting, the kernel asks for the truncation by itself, and is refused.
+        if write.overwrite {
+            wanted.features = wanted.features.with(Features::ATOMIC_O_TRUNC);
+        }
+    }
     for (masked, feature) in [
         (masked.passthrough, Features::PASSTHROUGH),
         (masked.resend, Features::RESEND),

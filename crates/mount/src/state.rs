@@ -81,6 +81,12 @@ pub struct Identity {
     pub endpoint: Option<String>,
     /// Whether the kernel refuses writes.
     pub read_only: bool,
+    /// Whether files may be replaced.
+    #[serde(default)]
+    pub overwrite: bool,
+    /// Whether files may be deleted.
+    #[serde(default)]
+    pub delete: bool,
 }
 
 impl Identity {
@@ -91,6 +97,8 @@ impl Identity {
             prefix: config.source.prefix.clone(),
             endpoint: config.source.endpoint_url.clone(),
             read_only: config.view.read_only,
+            overwrite: config.write.as_ref().is_some_and(|write| write.overwrite),
+            delete: config.write.as_ref().is_some_and(|write| write.delete),
         }
     }
 
@@ -98,6 +106,7 @@ impl Identity {
     pub fn difference(&self, wanted: &Identity) -> Option<String> {
         let endpoint = |url: &Option<String>| url.clone().unwrap_or_else(|| "AWS".into());
         let mode = |read_only| if read_only { "read-only" } else { "read-write" };
+        let allowed = |is| if is { "allowed" } else { "refused" };
         let prefix = |text: &str| if text.is_empty() { "none".into() } else { format!("`{text}`") };
         let mut differences = Vec::new();
         let mut compare = |what: &str, is: String, wanted: String| {
@@ -109,6 +118,12 @@ impl Identity {
         compare("the prefix", prefix(&self.prefix), prefix(&wanted.prefix));
         compare("the endpoint", endpoint(&self.endpoint), endpoint(&wanted.endpoint));
         compare("the mount", mode(self.read_only).into(), mode(wanted.read_only).into());
+        if !self.read_only && !wanted.read_only {
+            let (is, as_wanted) = (allowed(self.overwrite), allowed(wanted.overwrite));
+            compare("overwriting", is.into(), as_wanted.into());
+            let (is, as_wanted) = (allowed(self.delete), allowed(wanted.delete));
+            compare("deleting", is.into(), as_wanted.into());
+        }
         (!differences.is_empty()).then(|| differences.join("; "))
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use super::proc::{Cpu, own_cpu, own_memory_peak};
-use super::{CHILD, baseline, cached, reader, server};
+use super::{CHILD, baseline, cached, reader, server, write};
 
 /// What a child does; it goes with it as JSON, its one argument.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub(super) enum Job {
     Read(reader::Read),
     Visit(cached::Visit),
     Java(cached::Java),
+    Upload(write::Upload),
+    Write(write::Write),
+    Look(write::Look),
 }
 
 /// What a client of the objects says at its end.
@@ -47,6 +50,9 @@ impl Job {
             Self::Fetch(fetch) => fetch.carry_out()?,
             Self::Read(read) => read.carry_out()?,
             Self::Visit(visit) => return say(&visit.carry_out()?),
+            Self::Upload(upload) => upload.carry_out()?,
+            Self::Write(write) => write.carry_out()?,
+            Self::Look(look) => return say(&look.carry_out()?),
             Self::Java(java) => return say(&java.carry_out()?),
         };
         say(&Reading::of_self(seconds, bytes)?)

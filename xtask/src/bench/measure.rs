@@ -67,7 +67,7 @@ pub(super) async fn all(options: &Options) -> Result<ExitCode> {
         if these.is_empty() {
             continue;
         }
-        let server = Server::start(tls, stage.path()).await?;
+        let server = Server::start(tls, lab::Backing::Memory, stage.path()).await?;
         bench.warm_up(&server).await?;
         for case in these {
             server.put(&case.objects).await?;
@@ -156,7 +156,8 @@ impl Bench<'_> {
         server.reset_counters().await?;
         let server_before = server.cpu()?;
         let cache = directory.join("cache");
-        let mut flags: Vec<OsString> = variant.flags.iter().map(Into::into).collect();
+        let mut flags: Vec<OsString> = vec!["--read-only".into()];
+        flags.extend(variant.flags.iter().map(OsString::from));
         if variant.cache {
             fs::create_dir_all(&cache)?;
             flags.extend(["--cache".into(), cache.clone().into()]);

@@ -1,5 +1,5 @@
 //! `cargo xtask bench read`: the mount against a plain client of the same bytes. `cargo xtask
-//! bench cached` is in [`cached`].
+//! bench cached` is in [`cached`], `cargo xtask bench write` in [`write`].
 //!
 //! Every figure is taken in one run, in rounds: in each the committed baseline (the default
 //! `aws-sdk-s3` client, no file system) and every variant of the mount read the same
@@ -22,6 +22,7 @@ mod reader;
 mod report;
 mod server;
 mod table;
+mod write;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -41,8 +42,9 @@ pub(crate) fn run(words: impl Iterator<Item = OsString>) -> Result<ExitCode> {
     match words.next().as_ref().and_then(|word| word.to_str()) {
         Some("read") => {}
         Some("cached") => return cached::run(words),
+        Some("write") => return write::run(words),
         Some(CHILD) => return child(words.next()),
-        _ => bail!("{USAGE}\n{}", cached::USAGE),
+        _ => bail!("{USAGE}\n{}\n{}", cached::USAGE, write::USAGE),
     }
     let Some(options) = Options::parse(words)? else {
         print!("{USAGE}");

@@ -44,7 +44,7 @@ impl Mounted {
         let access = &server.access;
         let mut command = Command::new(program);
         command.arg(BUCKET).arg(&root).args(flags);
-        command.args(["--foreground", "--read-only", "--force-path-style"]);
+        command.args(["--foreground", "--force-path-style"]);
         command.args(["--endpoint-url", &access.endpoint, "--region", &access.region]);
         if let Some(file) = &server.ca_file {
             command.arg("--ca-bundle").arg(file);

@@ -150,7 +150,7 @@ impl Target {
         Self { name, measured, limit, met: measured <= limit }
     }
 
-    fn at_least(name: String, measured: f64, limit: f64) -> Self {
+    pub(super) fn at_least(name: String, measured: f64, limit: f64) -> Self {
         Self { name, measured, limit, met: measured >= limit }
     }
 }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lab::{Counters, Fault, Rule};
+use lab::{Backing, Counters, Fault, Rule};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,13 +26,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Service {
     tls: bool,
+    /// Whether bodies that are put are thrown away.
+    forgets: bool,
     /// Where its authority's certificate is put, with TLS.
     ca_file: PathBuf,
 }
 
 impl Service {
     pub(super) fn carry_out(self) -> Result<()> {
-        let config = lab::Config { tls: self.tls, ..Default::default() };
+        let backing = if self.forgets { Backing::Nowhere } else { Backing::Memory };
+        let config = lab::Config { tls: self.tls, backing, ..Default::default() };
         let buckets = vec![BUCKET.to_owned()];
         let options = lab::Options { config, buckets, ca_file: Some(self.ca_file) };
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -69,9 +72,14 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn start(tls: bool, directory: &Path) -> Result<Self> {
+    /// A server whose objects are in memory, or nowhere.
+    pub(super) async fn start(tls: bool, backing: Backing, directory: &Path) -> Result<Self> {
         let ca_file = directory.join("ca.pem");
-        let job = Job::Serve(Service { tls, ca_file: ca_file.clone() });
+        let job = Job::Serve(Service {
+            tls,
+            forgets: backing == Backing::Nowhere,
+            ca_file: ca_file.clone(),
+        });
         let mut process = job.command()?.stdout(Stdio::piped()).spawn()?;
         let id = process.id().context("the server ended at once")?;
         let mut lines = BufReader::new(process.stdout.take().context("no output")?).lines();

@@ -195,7 +195,7 @@ impl Planner {
     /// a block border. It holds the directory of every JAR looked at.
     fn tail(&self) -> Span {
         let length = (self.size / 20).clamp(BLOCK, 8 * BLOCK);
-        Span::new((self.size - length) / BLOCK * BLOCK, self.size)
+        Span::new(self.size.saturating_sub(length) / BLOCK * BLOCK, self.size)
     }
 
     fn follow(&mut self, need: Span) {

@@ -45,6 +45,12 @@ impl Tree {
     }
 
     fn know_one(&self, parent: NodeId, name: &str, now: Time, trust: Trust) -> Known {
+        if let Some(id) = self.current(parent, name)
+            && self.is_here(id)
+            && let Some(node) = self.nodes.get(&id)
+        {
+            return Known::Present(node.fact.clone(), node.seen());
+        }
         let Some((seen, fact)) = self.last_seen(parent, name) else { return Known::Unknown };
         let Some(fact) = fact else {
             return self.policy.absent_left(seen, now).map_or(Known::Unknown, Known::Absent);

@@ -38,6 +38,8 @@ pub enum Record {
         gone: bool,
         /// Whether the kernel may have bytes of it.
         served: bool,
+        /// Whether it is a directory that stays until it is removed here.
+        kept: bool,
     },
     /// All names of a directory.
     Snapshot {
@@ -65,6 +67,13 @@ pub enum Record {
         node: NodeId,
         /// Who serves its bytes. A backing file keeps its number on the kernel's connection.
         mode: OpenMode,
+    },
+    /// A file that is open for writing. What was not published dies with whoever wrote it.
+    Written {
+        /// Its number.
+        handle: HandleId,
+        /// What was opened.
+        node: NodeId,
     },
     /// An open directory.
     Directory {
@@ -114,20 +123,25 @@ impl Tree {
         ids.sort_unstable();
         let nodes = ids.iter().filter_map(|id| {
             let node = self.nodes.get(id)?;
+            let lost = node.fact.is_unpublished();
             Some(Record::Node {
                 id: *id,
                 parent: node.parent,
                 name: Name::of(&node.fact),
                 seen_ms: node.seen,
                 lookups: node.lookups,
-                current: self.current.get(&node.hash) == Some(id),
-                gone: node.gone,
+                current: self.current.get(&node.hash) == Some(id) && !lost,
+                gone: node.gone || lost,
                 served: node.served,
+                kept: node.kept,
             })
         });
         let snapshots = self.directories.iter().filter_map(|(id, directory)| {
             let snapshot = directory.snapshot.as_ref()?;
-            let names = snapshot.facts().iter().map(|fact| Name::of(fact)).collect();
+            let amended = self.amended(*id, snapshot.facts(), snapshot.fetched);
+            let facts = amended.as_deref().unwrap_or(snapshot.facts());
+            let published = facts.iter().filter(|fact| !fact.is_unpublished());
+            let names = published.map(|fact| Name::of(fact)).collect();
             Some(Record::Snapshot { node: *id, fetched: snapshot.fetched, names })
         });
         let absences = self.absences.iter().map(|(parent, name, seen_ms)| Record::Absence {
@@ -155,13 +169,14 @@ impl Tree {
                 self.vanish(parent, &name, Time(Duration::from_millis(seen_ms)));
             }
             node @ Record::Node { .. } => self.restore_node(node)?,
-            Record::File { .. } | Record::Directory { .. } => {}
+            Record::File { .. } | Record::Written { .. } | Record::Directory { .. } => {}
         }
         Ok(())
     }
 
     fn restore_node(&mut self, record: Record) -> Result<(), BadRecord> {
-        let Record::Node { id, parent, name, seen_ms, lookups, current, gone, served } = record
+        let Record::Node { id, parent, name, seen_ms, lookups, current, gone, served, kept } =
+            record
         else {
             return Ok(());
         };
@@ -179,6 +194,9 @@ impl Tree {
         self.next = self.next.max(id.saturating_add(1));
         if current {
             self.current.insert(hash, id);
+        }
+        if kept {
+            self.keep(id);
         }
         if lookups == 0 {
             self.queue(id);

@@ -61,6 +61,16 @@ impl Tree {
         true
     }
 
+    /// Has the name of the file `id`, of which somebody may have bytes, stand for a new node of the
+    /// same version, that can be written.
+    pub(crate) fn move_on_to_write(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get(&id) {
+            let seen = node.seen;
+            let node = Node { seen, ..Node::new(node.fact.clone(), node.parent, node.hash) };
+            self.place(node);
+        }
+    }
+
     /// The version of `id` turned out to be gone from the store.
     pub(crate) fn mark_gone(&mut self, id: NodeId) {
         let hash = self.nodes.get(&id).map(|node| node.hash);

@@ -91,3 +91,17 @@ fn inode_numbers_do_not_depend_on_where_the_root_is() {
     // Fixed for ever: a change of the hash would change every number on every mount.
     assert_eq!(part.node(by_prefix).unwrap().ino(), 0x5b30_9b48_a417_74db);
 }
+
+#[test]
+fn absences_are_remembered_up_to_a_bound_and_the_oldest_goes_first() {
+    const BOUND: u64 = 16_384;
+    let mut tree = tree(100);
+    for number in 0..=BOUND {
+        tree.vanish(ROOT, &number.to_string(), at(0));
+    }
+    let absent = |tree: &Tree, number: u64| {
+        matches!(tree.know(ROOT, &number.to_string(), at(1), Trust::Shown), Known::Absent(_))
+    };
+    assert!(!absent(&tree, 0));
+    assert!((1..=BOUND).all(|number| absent(&tree, number)));
+}

@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod attributes;
+mod changes;
 mod counts;
+mod directories;
 mod identity;
 mod listing;
 mod memory;
-
 mod model;
 mod mount;
 mod names;
@@ -16,3 +18,5 @@ mod refusals;
 mod remembered;
 mod resolve;
 mod successor;
+mod write_model;
+mod writing;

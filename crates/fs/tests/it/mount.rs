@@ -6,6 +6,7 @@ use std::time::Duration;
 use fs::reader::Limits;
 use fs::{
     Attr, Config, DirEntry, Entry, Errno, Fs, HandleId, Lookup, NodeId, OpenOptions, ROOT, Ttl,
+    Writes,
 };
 use object::{Budget, Clock, MemCounts, MemStore, Store, Time};
 
@@ -39,7 +40,14 @@ pub(crate) fn config(ttl: Ttl) -> Config {
             whole: 64 << 20,
             deadline: Duration::from_secs(20),
         },
+        writes: Writes::default(),
     }
+}
+
+/// `config` with everything allowed.
+pub(crate) fn allowing(config: Config) -> Config {
+    let writes = Writes { allow_overwrite: true, allow_delete: true, ..config.writes };
+    Config { writes, ..config }
 }
 
 pub(crate) fn over(store: Arc<dyn Store>, clock: &Clock, config: Config) -> Arc<Fs> {
@@ -55,6 +63,7 @@ impl Mount {
         let clock = Clock::start();
         let store = MemStore::new(clock.clone());
         let fs = over(store.clone(), &clock, config);
+        fs.write_to(store.clone());
         Self { store, fs, clock }
     }
 
@@ -128,6 +137,108 @@ impl Mount {
         let text = self.read(handle).await;
         self.fs.release(handle);
         text
+    }
+
+    /// open(2) with `O_CREAT | O_TRUNC | O_WRONLY`: LOOKUP, and CREATE or OPEN; once more after
+    /// ESTALE.
+    pub(crate) async fn open_new(&self, path: &str) -> Result<(NodeId, HandleId), Errno> {
+        let options = OpenOptions { write: true, truncate: true, ..OpenOptions::default() };
+        match self.open_with(path, options).await {
+            Err(Errno::Stale) => self.open_with(path, options).await,
+            other => other,
+        }
+    }
+
+    /// One try of open(2) with `O_CREAT` and what else is given.
+    pub(crate) async fn open_with(
+        &self,
+        path: &str,
+        options: OpenOptions,
+    ) -> Result<(NodeId, HandleId), Errno> {
+        let (parent, name) = self.above(path).await?;
+        match self.find(parent, name).await {
+            Ok(entry) => {
+                let opened = self.fs.open(entry.node, options).await?;
+                Ok((entry.node, opened.handle))
+            }
+            Err(Errno::NotFound) => {
+                let (entry, opened) = self.fs.create(parent, name.as_bytes(), options).await?;
+                Ok((entry.node, opened.handle))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The directory that `path` is in, and its name there.
+    pub(crate) async fn above<'a>(&self, path: &'a str) -> Result<(NodeId, &'a str), Errno> {
+        match path.rsplit_once('/') {
+            Some((above, name)) => Ok((self.walk(above).await?.node, name)),
+            None => Ok((ROOT, path)),
+        }
+    }
+
+    /// write(2) until everything is written.
+    pub(crate) async fn write(
+        &self,
+        handle: HandleId,
+        mut offset: u64,
+        mut bytes: &[u8],
+    ) -> Result<(), Errno> {
+        while !bytes.is_empty() {
+            let now = self.fs.write_now(handle, offset, bytes) as usize;
+            let taken = match &bytes[now..] {
+                [] => now,
+                rest => now + self.fs.write(handle, offset + now as u64, rest).await? as usize,
+            };
+            offset += taken as u64;
+            bytes = &bytes[taken..];
+        }
+        Ok(())
+    }
+
+    /// close(2), and what the kernel and we do after it.
+    pub(crate) async fn close(&self, handle: HandleId) -> Result<(), Errno> {
+        let closed = self.fs.flush(handle).await;
+        self.fs.release(handle);
+        self.fs.settle().await;
+        closed
+    }
+
+    /// `printf text > path`
+    pub(crate) async fn echo(&self, path: &str, text: &str) -> Result<(), Errno> {
+        let (_, handle) = self.open_new(path).await?;
+        let written = self.write(handle, 0, text.as_bytes()).await;
+        let closed = self.close(handle).await;
+        written.and(closed)
+    }
+
+    /// `rm path`
+    pub(crate) async fn rm(&self, path: &str) -> Result<(), Errno> {
+        let (parent, name) = self.above(path).await?;
+        self.find(parent, name).await?;
+        self.fs.unlink(parent, name.as_bytes()).await
+    }
+
+    /// `mkdir path`
+    pub(crate) async fn mkdir(&self, path: &str) -> Result<NodeId, Errno> {
+        let (parent, name) = self.above(path).await?;
+        match self.find(parent, name).await {
+            Ok(_) => Err(Errno::Exists),
+            Err(Errno::NotFound) => Ok(self.fs.mkdir(parent, name.as_bytes()).await?.node),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// `rmdir path`
+    pub(crate) async fn rmdir(&self, path: &str) -> Result<(), Errno> {
+        let (parent, name) = self.above(path).await?;
+        self.find(parent, name).await?;
+        self.fs.rmdir(parent, name.as_bytes()).await
+    }
+
+    /// The bytes of an object in the store, as text.
+    pub(crate) fn stored(&self, key: &str) -> Option<String> {
+        self.store.bytes(key).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
     }
 
     /// All entries from `cookie` on, in replies of `room` entries.

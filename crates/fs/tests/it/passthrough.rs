@@ -436,7 +436,7 @@ impl Kernel {
     async fn send_open(&mut self, node: NodeId, direct: bool, again: bool) -> Process {
         let options = OpenOptions { direct, ..OpenOptions::default() };
         match self.world.mount.fs.open(node, options).await {
-            Ok(Opened { handle, mode }) => {
+            Ok(Opened { handle, mode, .. }) => {
                 self.inodes.entry(node).or_default().open(mode);
                 Process::Open { node, opened: (handle, mode), mapped: false }
             }

@@ -67,8 +67,8 @@ async fn records_that_contradict_themselves_are_refused() {
     let handles = records.iter().filter(|r| matches!(r, Record::File { .. })).cloned();
     assert_eq!(restored(handles.collect()), Err(BadRecord::Handle(handle)));
     let orphan = records.iter().cloned().map(|record| match record {
-        Record::Node { id, name, seen_ms, lookups, current, gone, served, .. } => {
-            Record::Node { id, parent: 77, name, seen_ms, lookups, current, gone, served }
+        Record::Node { id, name, seen_ms, lookups, current, gone, served, kept, .. } => {
+            Record::Node { id, parent: 77, name, seen_ms, lookups, current, gone, served, kept }
         }
         other => other,
     });

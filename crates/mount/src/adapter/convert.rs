@@ -1,7 +1,9 @@
 //! Values of the file system as the kernel's wire has them, and the other way round.
 
-use fs::{Kind, OpenMode};
-use fuse::{Dirent, Op, Timespec};
+use std::time::Duration;
+
+use fs::{Kind, OpenMode, OpenOptions};
+use fuse::{Dirent, SetTime, Timespec};
 use object::Time;
 
 /// What attributes have beyond what the file system says of them.
@@ -63,8 +65,8 @@ pub(super) fn opened(opened: &fs::Opened) -> fuse::Opened {
             fuse::OpenMode::Passthrough { id: fuse::BackingId(id), direct }
         }
     };
-    // Nothing can be written, so closing has nothing to flush.
-    fuse::Opened { fh: opened.handle, mode, no_flush: true }
+    // What was not opened for writing has nothing to flush.
+    fuse::Opened { fh: opened.handle, mode, no_flush: !opened.written }
 }
 
 pub(super) fn dirent(entry: &fs::DirEntry) -> Dirent<'_> {
@@ -88,19 +90,43 @@ pub(super) fn statfs(figures: &fs::Statfs) -> fuse::Statfs {
     }
 }
 
-/// The change a request would make, if it would make one.
-pub(super) fn change(op: &Op<'_>) -> Option<fs::Operation> {
-    Some(match op {
-        Op::Setattr(_) => fs::Operation::Setattr,
-        Op::Mknod { .. } => fs::Operation::Mknod,
-        Op::Create { .. } => fs::Operation::Create,
-        Op::Mkdir { .. } => fs::Operation::Mkdir,
-        Op::Unlink { .. } => fs::Operation::Unlink,
-        Op::Rmdir { .. } => fs::Operation::Rmdir,
-        Op::Rename { .. } => fs::Operation::Rename,
-        Op::Symlink { .. } => fs::Operation::Symlink,
-        Op::Link { .. } => fs::Operation::Link,
-        Op::Write { .. } => fs::Operation::Write,
-        _ => return None,
-    })
+/// The change that a SETATTR asks for. A time of now is the time of the last write anyway.
+pub(super) fn change(wanted: &fuse::Setattr) -> fs::Change {
+    let modified = match wanted.mtime {
+        Some(SetTime::At(seconds, nanos)) => {
+            let seconds = u64::try_from(seconds).unwrap_or(0);
+            Some(Time(Duration::new(seconds, nanos.min(999_999_999))))
+        }
+        Some(SetTime::Now) | None => None,
+    };
+    let others = wanted.mode.is_some()
+        || wanted.uid.is_some()
+        || wanted.gid.is_some()
+        || wanted.atime.is_some()
+        || wanted.mtime == Some(SetTime::Now);
+    fs::Change { size: wanted.size, modified, others }
+}
+
+/// How a RENAME2 is to be done: `flags` as in renameat2(2).
+pub(super) fn rename_flags(flags: u32) -> fs::RenameFlags {
+    fs::RenameFlags {
+        no_replace: flags & libc::RENAME_NOREPLACE != 0,
+        others: flags & !libc::RENAME_NOREPLACE != 0,
+    }
+}
+
+/// The flags of open(2).
+pub(super) fn open_options(flags: u32) -> OpenOptions {
+    let has = |flag: i32| flags & flag.cast_unsigned() != 0;
+    let access = flags & libc::O_ACCMODE.cast_unsigned();
+    OpenOptions {
+        read: access != libc::O_WRONLY.cast_unsigned(),
+        write: access != libc::O_RDONLY.cast_unsigned(),
+        truncate: has(libc::O_TRUNC),
+        exclusive: has(libc::O_EXCL),
+        append: has(libc::O_APPEND),
+        direct: has(libc::O_DIRECT),
+        sync: has(libc::O_DSYNC),
+        no_atime: has(libc::O_NOATIME),
+    }
 }

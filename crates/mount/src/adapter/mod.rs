@@ -7,15 +7,17 @@
 mod convert;
 mod counts;
 mod passthrough;
+mod write;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use fs::{Errno, Fs, Lookup, OpenOptions};
+use fs::{Errno, Fs, Lookup};
 use fuse::{Delivery, DirBuf, DirFormat, DirMode, Handler, Op, Reply, Request};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use convert::Shape;
 
@@ -33,13 +35,16 @@ pub struct Adapter {
     /// The only uid besides root that is served, under `--allow-root`.
     owner: Option<u32>,
     counts: Arc<Counts>,
+    /// Room for bytes of WRITEs that wait, in chunks.
+    waiting: Arc<Semaphore>,
 }
 
 impl Adapter {
     /// An adapter for `fs` whose waiting happens on `runtime`. With an `owner`, nobody but that
     /// uid and root is served: the kernel itself can only tell "owner" from "everybody".
     pub fn new(fs: Arc<Fs>, runtime: Handle, owner: Option<u32>) -> Self {
-        Self { fs, runtime, shape: Shape::default(), owner, counts: Arc::default() }
+        let waiting = Arc::new(Semaphore::new(write::WAITING));
+        Self { fs, runtime, shape: Shape::default(), owner, counts: Arc::default(), waiting }
     }
 
     /// The counters of what the kernel asks for.
@@ -85,13 +90,14 @@ impl Adapter {
     }
 
     fn open(&self, node: u64, flags: u32, reply: Reply) {
-        let (fs, options, counts) = (self.fs.clone(), open_options(flags), self.counts.clone());
+        let (fs, options, counts) =
+            (self.fs.clone(), convert::open_options(flags), self.counts.clone());
         self.run(async move {
             match fs.open(node, options).await {
                 Ok(opened) => {
                     counts.opened(opened.mode);
                     if reply.opened(&convert::opened(&opened)) == Delivery::Lost {
-                        fs.release(opened.handle);
+                        fs.abandon(opened.handle);
                     }
                 }
                 Err(errno) => {
@@ -196,20 +202,14 @@ impl Handler for Adapter {
             }
             Op::Forget { lookups } => self.fs.forget(nodeid, lookups),
             Op::BatchForget(forgets) => forgets.for_each(|(node, n)| self.fs.forget(node, n)),
-            Op::Release { fh, .. } => {
-                self.fs.release(fh);
-                reply.ok();
-            }
+            Op::Release { fh, .. } => self.release(fh, reply),
             Op::Releasedir { fh } => {
                 self.fs.releasedir(fh);
                 reply.ok();
             }
             Op::Statfs => reply.statfs(&convert::statfs(&self.fs.statfs())),
-            Op::Flush { .. } | Op::Fsync { .. } | Op::Fsyncdir { .. } | Op::Destroy => reply.ok(),
-            other => match convert::change(&other) {
-                Some(change) => refuse(reply, self.fs.refuse(change, nodeid)),
-                None => refuse(reply, Errno::Unsupported),
-            },
+            Op::Fsyncdir { .. } | Op::Destroy => reply.ok(),
+            other => self.change(nodeid, &other, reply),
         }
     }
 }
@@ -224,22 +224,12 @@ fn asks_for_access(op: &Op<'_>) -> bool {
             | Op::Release { .. }
             | Op::Releasedir { .. }
             | Op::Read { .. }
+            | Op::Write { .. }
             | Op::Flush { .. }
+            | Op::Fsync { .. }
             | Op::Statfs
             | Op::Destroy
     )
-}
-
-fn open_options(flags: u32) -> OpenOptions {
-    let has = |flag: i32| flags & flag.cast_unsigned() != 0;
-    OpenOptions {
-        write: flags & libc::O_ACCMODE.cast_unsigned() != libc::O_RDONLY.cast_unsigned(),
-        truncate: has(libc::O_TRUNC),
-        append: has(libc::O_APPEND),
-        direct: has(libc::O_DIRECT),
-        sync: has(libc::O_DSYNC),
-        no_atime: has(libc::O_NOATIME),
-    }
 }
 
 fn plain_cost(name: usize) -> usize {

@@ -1,13 +1,15 @@
 //! What the command line means.
 
 mod resolve;
+mod write;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use object::Bucket;
 
-pub(crate) use resolve::resolve;
+pub(crate) use resolve::{bucket, chosen, resolve, source};
+pub use write::{PartSize, WriteConfig};
 
 /// Everything a mount needs to know, decided: no defaults left open, no conflicts, units
 /// resolved, paths absolute.
@@ -17,6 +19,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// What the mount looks like.
     pub view: ViewConfig,
+    /// What may be written; `None` when it is read-only.
+    pub write: Option<WriteConfig>,
     /// What it may use.
     pub limits: Limits,
     /// What it keeps on the disk; `None` without a cache.
@@ -33,6 +37,8 @@ pub struct Config {
     pub masked: MaskedFeatures,
     /// `XDG_RUNTIME_DIR`, where it is set.
     pub runtime_directory: Option<PathBuf>,
+    /// Where a user other than root keeps what must outlive the boot, where that is known.
+    pub state_directory: Option<PathBuf>,
     /// Sentences to say at the start about how the words were understood.
     pub notes: Vec<String>,
 }
@@ -51,6 +57,10 @@ pub struct SourceConfig {
     pub endpoint_url: Option<String>,
     /// The bucket goes into the path.
     pub force_path_style: bool,
+    /// The account that must own the bucket; `None` when anybody may.
+    pub expected_owner: Option<String>,
+    /// Whoever asks pays.
+    pub requester_pays: bool,
     /// Ask without credentials.
     pub anonymous: bool,
     /// The profile of the AWS configuration that the user insists on; without one, the

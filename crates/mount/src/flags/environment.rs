@@ -18,6 +18,9 @@ pub struct Environment {
     pub log_filter: Option<String>,
     /// `XDG_RUNTIME_DIR`: where a user other than root keeps what must not outlive the boot.
     pub runtime_directory: Option<PathBuf>,
+    /// `XDG_STATE_HOME`, else `.local/state` in `HOME`: where a user other than root keeps what
+    /// must outlive the boot.
+    pub state_directory: Option<PathBuf>,
     /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`: the API server, in a pod.
     pub kubernetes: Option<(String, u16)>,
     /// Which part of the program this process plays; absent in what the user starts.
@@ -39,6 +42,9 @@ impl Environment {
             max_attempts: get("AWS_MAX_ATTEMPTS"),
             log_filter: get("MOUNTPOINT_LOG"),
             runtime_directory: get("XDG_RUNTIME_DIR").map(PathBuf::from),
+            state_directory: get("XDG_STATE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| Some(PathBuf::from(get("HOME")?).join(".local/state"))),
             kubernetes: get("KUBERNETES_SERVICE_HOST")
                 .and_then(|host| Some((host, get("KUBERNETES_SERVICE_PORT")?.parse().ok()?))),
             role: get(ROLE),

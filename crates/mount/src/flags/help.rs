@@ -10,6 +10,7 @@ const SYNOPSIS: &str = "Usage: mount-s3 [OPTIONS] BUCKET DIRECTORY\n       \
     mount-s3 status [--json|--quiet] [DIRECTORY...]\n       \
     mount-s3 warm [OPTIONS] DIRECTORY [PATTERN...]\n       \
     mount-s3 cache ls|stat|verify|pin|unpin|evict|clear DIR [PATTERN...]\n       \
+    mount-s3 uploads ls|abort [OPTIONS] BUCKET\n       \
     mount-s3 announce [OPTIONS] --node NAME DIRECTORY...\n       \
     mount-s3 lab [OPTIONS] DIRECTORY|--memory\n";
 

@@ -1,5 +1,7 @@
 //! What was typed.
 
+mod connection;
+
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use crate::flags::config::Ttl;
 use crate::flags::parse::Typed;
 use crate::flags::units::CacheSize;
+
+pub use connection::{Connection, Connects};
 
 /// What was typed, one field per flag: `None` and `false` mean "not typed". Units are resolved,
 /// since the table knows them; defaults and conflicts are not.
@@ -18,20 +22,26 @@ pub struct LowArgs {
     pub directory: Option<PathBuf>,
     /// `--prefix`.
     pub prefix: Option<String>,
-    /// `--region`.
-    pub region: Option<String>,
-    /// `--endpoint-url`.
-    pub endpoint_url: Option<String>,
-    /// `--force-path-style`.
-    pub force_path_style: bool,
-    /// `--no-sign-request`.
-    pub no_sign_request: bool,
-    /// `--profile`.
-    pub profile: Option<String>,
-    /// `--ca-bundle`.
-    pub ca_bundle: Option<PathBuf>,
+    /// What was typed about the connection to the store.
+    pub connection: Connection,
     /// `--read-only`.
     pub read_only: bool,
+    /// `--allow-overwrite`.
+    pub allow_overwrite: bool,
+    /// `--allow-delete`.
+    pub allow_delete: bool,
+    /// `--ignore-attribute-changes`.
+    pub ignore_attribute_changes: bool,
+    /// `--upload-checksums`.
+    pub upload_checksums: Option<Checksums>,
+    /// `--sse`.
+    pub sse: Option<s3::Encryption>,
+    /// `--sse-kms-key-id`.
+    pub sse_kms_key_id: Option<String>,
+    /// `--storage-class`.
+    pub storage_class: Option<String>,
+    /// `--infer-content-type`.
+    pub infer_content_type: bool,
     /// `--allow-other`.
     pub allow_other: bool,
     /// `--allow-root`.
@@ -52,6 +62,8 @@ pub struct LowArgs {
     pub part_size: Option<u64>,
     /// `--read-part-size`, bytes.
     pub read_part_size: Option<u64>,
+    /// `--write-part-size`, bytes.
+    pub write_part_size: Option<u64>,
     /// `--read-deadline`.
     pub read_deadline: Option<Duration>,
     /// `--metadata-ttl`.
@@ -91,6 +103,21 @@ pub enum Special {
     Version,
     /// `--generate markdown`.
     Markdown,
+}
+
+/// What `--upload-checksums` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksums {
+    /// Sent, by this algorithm.
+    By(object::Algorithm),
+    /// Not sent.
+    Off,
+}
+
+impl Connects for LowArgs {
+    fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
 }
 
 impl Typed for LowArgs {

@@ -1,9 +1,11 @@
 //! The shape of the table of flags. One row says everything about a flag; parsing, `--help`, the
 //! reference page and the tests are walks over the rows.
 
+pub(crate) mod connection;
 mod later;
 mod mount;
 mod source;
+mod write;
 
 use std::ffi::OsStr;
 
@@ -18,6 +20,8 @@ pub enum Group {
     Credentials,
     /// How the mount looks and who may use it.
     Mount,
+    /// What may be written, and how it is stored.
+    Write,
     /// How much it may use and how it reads.
     Client,
     /// What is remembered.
@@ -28,8 +32,15 @@ pub enum Group {
 
 impl Group {
     /// Every group, in order.
-    pub const ALL: [Group; 6] =
-        [Group::Bucket, Group::Credentials, Group::Mount, Group::Client, Group::Cache, Group::Run];
+    pub const ALL: [Group; 7] = [
+        Group::Bucket,
+        Group::Credentials,
+        Group::Mount,
+        Group::Write,
+        Group::Client,
+        Group::Cache,
+        Group::Run,
+    ];
 
     /// The section's title.
     pub fn title(self) -> &'static str {
@@ -37,6 +48,7 @@ impl Group {
             Group::Bucket => "Bucket",
             Group::Credentials => "Credentials",
             Group::Mount => "Mount",
+            Group::Write => "Writing",
             Group::Client => "Client",
             Group::Cache => "Cache and metadata",
             Group::Run => "Running and logs",
@@ -155,7 +167,14 @@ impl<A> Flag<A> {
 }
 
 /// The flags of `mount-s3 BUCKET DIRECTORY`, in the order of the help.
-pub static FLAGS: &[&[Flag]] = &[source::FLAGS, mount::FLAGS, mount::RUN, later::FLAGS];
+pub static FLAGS: &[&[Flag]] = &[
+    source::FLAGS,
+    connection::Rows::<LowArgs>::FLAGS,
+    mount::FLAGS,
+    write::FLAGS,
+    mount::RUN,
+    later::FLAGS,
+];
 
 /// The flags of `mount-s3 BUCKET DIRECTORY`, one by one.
 pub fn flags() -> impl Iterator<Item = &'static Flag> {

@@ -2,11 +2,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use object::Algorithm;
 use proptest::prelude::*;
+use s3::Encryption;
 
 use super::table::{self, Action};
 use super::units::{SizeUnit, duration, mode, show_size, size, ttl};
-use super::{Access, Command, Config, Environment, LogTarget, Ttl, Usage, command};
+use super::{Access, Command, Config, Environment, LogTarget, PartSize, Ttl, Usage, command};
 
 fn run(line: &[&str], environment: &Environment) -> Result<Command, Usage> {
     let words = line.iter().map(OsString::from).collect();
@@ -66,7 +68,7 @@ fn defaults_are_those_of_the_reference() {
 #[test]
 fn every_flag_that_comes_later_is_refused_with_its_value_and_without() {
     let later: Vec<_> = table::flags().filter(|flag| flag.is_later()).collect();
-    assert_eq!(later.len(), 24);
+    assert_eq!(later.len(), 14);
     for flag in later {
         let name = format!("--{}", flag.name);
         for line in [
@@ -175,6 +177,11 @@ fn flags_that_exclude_each_other() {
     for (first, second) in [
         (vec!["--allow-other"], vec!["--allow-root"]),
         (vec!["--part-size", "8MiB"], vec!["--read-part-size", "8MiB"]),
+        (vec!["--part-size", "8MiB"], vec!["--write-part-size", "8MiB"]),
+        (vec!["--read-only"], vec!["--allow-overwrite"]),
+        (vec!["--read-only"], vec!["--allow-delete"]),
+        (vec!["--read-only"], vec!["--ignore-attribute-changes"]),
+        (vec!["--requester-pays"], vec!["--no-sign-request"]),
         (vec!["--no-log"], vec!["--log-directory", "/var/log/x"]),
         (vec!["--no-log"], vec!["--debug"]),
     ] {
@@ -224,6 +231,12 @@ fn numbers_that_make_no_sense_are_refused() {
         ("--mask-kernel-features", "gravity"),
         ("--endpoint-url", "localhost:9000"),
         ("--endpoint-url", "http://"),
+        ("--write-part-size", "4MiB"),
+        ("--upload-checksums", "sha256"),
+        ("--sse", "aws:fsx"),
+        ("--sse-kms-key-id", "arn:aws:kms:eu-west-1:111122223333:key/1"),
+        ("--storage-class", "STANDARD IA"),
+        ("--expected-bucket-owner", "12345678901"),
     ] {
         let refused = usage(&["bucket", "/mnt", flag, value]);
         let named = matches!(&refused, Usage::BadValue { flag: f, .. } if flag.ends_with(f));
@@ -244,6 +257,67 @@ fn a_part_gives_way_to_the_default_memory_and_must_fit_into_a_typed_one() {
     assert!(reduced.notes.iter().any(|note| note.contains("96 MiB")), "{:?}", reduced.notes);
     let line = ["bucket", "/mnt", "--part-size", "1GiB", "--memory-target", "1GiB"];
     assert!(matches!(usage(&line), Usage::BadValue { flag: "part-size", .. }));
+}
+
+#[test]
+fn a_mount_is_written_to_unless_it_is_read_only() {
+    let write = |flags: &[&str]| config(&[&["b-1", "/m"], flags].concat()).write;
+    let new_files = write(&[]).unwrap();
+    assert!(!new_files.overwrite && !new_files.delete && !new_files.ignore_attributes);
+    assert_eq!(new_files.parts, PartSize::Growing(8 << 20));
+    let all =
+        write(&["--allow-overwrite", "--allow-delete", "--ignore-attribute-changes"]).unwrap();
+    assert!(all.overwrite && all.delete && all.ignore_attributes);
+    assert_eq!(write(&["--read-only", "--storage-class", "STANDARD_IA"]), None);
+}
+
+#[test]
+fn parts_of_uploads_are_of_the_size_that_was_typed() {
+    let parts = |flags: &[&str]| config(&[&["b-1", "/m"], flags].concat()).write.unwrap().parts;
+    assert_eq!(parts(&["--write-part-size", "16777216"]), PartSize::Fixed(16 << 20));
+    assert_eq!(parts(&["--part-size", "16MiB"]), PartSize::Fixed(16 << 20));
+    assert_eq!(parts(&["--write-part-size", "1GiB"]), PartSize::Fixed(96 << 20));
+    let line = ["b-1", "/m", "--write-part-size", "1GiB", "--memory-target", "1GiB"];
+    assert!(matches!(usage(&line), Usage::BadValue { flag: "write-part-size", .. }));
+}
+
+#[test]
+fn new_objects_are_stored_as_they_are_told() {
+    let upload =
+        |flags: &[&str]| config(&[&["b-1", "/m"], flags].concat()).write.unwrap().attributes;
+    let plain = upload(&[]);
+    assert_eq!(plain.checksums, Some(Algorithm::Crc64Nvme));
+    assert_eq!((plain.encryption, plain.storage_class), (None, None));
+    assert_eq!(upload(&["--upload-checksums", "CRC32C"]).checksums, Some(Algorithm::Crc32c));
+    assert_eq!(upload(&["--upload-checksums", "off"]).checksums, None);
+    assert_eq!(upload(&["--sse", "AES256"]).encryption, Some(Encryption::S3));
+    let arn = "arn:aws:kms:eu-west-1:111122223333:key/1";
+    let kms = upload(&["--sse", "aws:kms:dsse", "--sse-kms-key-id", arn]);
+    assert_eq!((kms.encryption, kms.kms_key.as_deref()), (Some(Encryption::KmsTwice), Some(arn)));
+    let archived = config(&["b-1", "/m", "--storage-class", "GLACIER"]);
+    assert!(archived.notes.iter().any(|note| note.contains("restored")), "{:?}", archived.notes);
+}
+
+#[test]
+fn a_key_needs_the_kms_and_is_named_by_its_arn() {
+    let arn = "arn:aws:kms:eu-west-1:111122223333:key/1";
+    for line in [
+        ["--sse", "AES256", "--sse-kms-key-id", arn],
+        ["--sse", "aws:kms", "--sse-kms-key-id", "1234abcd-12ab-34cd-56ef-1234567890ab"],
+        ["--sse", "aws:kms", "--sse-kms-key-id", "arn:aws:kms:eu-west-1:111122223333:alias/a"],
+        ["--sse", "aws:kms", "--sse-kms-key-id", "arn:aws:s3:eu-west-1:111122223333:key/1"],
+    ] {
+        let refused = usage(&[&["b-1", "/m"][..], &line].concat());
+        assert!(matches!(refused, Usage::BadValue { flag: "sse-kms-key-id", .. }), "{refused:?}");
+    }
+}
+
+#[test]
+fn who_owns_the_bucket_and_who_pays_is_passed_on() {
+    let line = ["b-1", "/m", "--expected-bucket-owner", "111122223333", "--requester-pays"];
+    let source = config(&line).source;
+    assert_eq!(source.expected_owner.as_deref(), Some("111122223333"));
+    assert!(source.requester_pays);
 }
 
 #[test]
@@ -404,7 +478,7 @@ proptest! {
     }
 
     #[test]
-    fn no_value_of_any_flag_makes_it_panic(index in 0usize..60, value in "\\PC{0,20}") {
+    fn no_value_of_any_flag_makes_it_panic(index in 0usize..70, value in "\\PC{0,20}") {
         let flags: Vec<_> = table::flags().collect();
         let name = format!("--{}", flags[index % flags.len()].name);
         let words = ["bucket", "/mnt", &name, &value].map(OsString::from).to_vec();

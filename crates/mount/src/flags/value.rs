@@ -26,3 +26,19 @@ pub(crate) fn some<T>(slot: &mut Option<T>, value: Result<T, String>) -> Result<
     *slot = Some(value?);
     Ok(())
 }
+
+/// A value that is sent as a header: visible characters without blanks.
+pub(crate) fn header(text: String) -> Result<String, String> {
+    match text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= 2048 {
+        true => Ok(text),
+        false => Err("it has blanks or odd characters, or is too long".into()),
+    }
+}
+
+/// The number of an account.
+pub(crate) fn account(text: String) -> Result<String, String> {
+    match text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(text),
+        false => Err(format!("`{text}` is no account: it has 12 digits")),
+    }
+}

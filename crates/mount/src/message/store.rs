@@ -3,13 +3,11 @@
 use object::{Error, ErrorKind};
 
 use super::Problem;
-use crate::flags::Config;
+use crate::flags::SourceConfig;
 
-/// `error` of the store, told about the mount that `config` asks for.
-pub(super) fn problem(error: &Error, config: &Config) -> Problem {
-    let source = &config.source;
+/// `error` of the store that `source` names, for which `what` failed.
+pub(super) fn problem(error: &Error, what: &str, source: &SourceConfig) -> Problem {
     let bucket = &source.bucket;
-    let what = format!("{} cannot be mounted at {}", config.subject(), config.directory.display());
     let aws = match &source.endpoint_url {
         Some(url) => format!("aws --endpoint-url {url}"),
         None => "aws".to_owned(),
@@ -30,7 +28,7 @@ pub(super) fn problem(error: &Error, config: &Config) -> Problem {
                  arn:aws:s3:::{bucket}/*; aws sts get-caller-identity tells who asks"
             ),
         ),
-        ErrorKind::Credentials => ("no valid credentials", credentials(config)),
+        ErrorKind::Credentials => ("no valid credentials", credentials(source)),
         ErrorKind::WrongRegion => (
             "the bucket is in another region",
             "drop --region (it is found out), or give the right one".into(),
@@ -69,8 +67,8 @@ fn reach(address: &str) -> String {
     }
 }
 
-fn credentials(config: &Config) -> String {
-    match &config.source.profile {
+fn credentials(source: &SourceConfig) -> String {
+    match &source.profile {
         Some(profile) => format!("aws configure --profile {profile}; or give another --profile"),
         None => "aws configure; or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or give \
                  the machine a role; or --no-sign-request for a public bucket"

@@ -52,3 +52,23 @@ fn bytes_are_shown_in_the_largest_unit() {
     let shown = [0, 1023, 1024, 1536, 5 << 20, u64::MAX].map(|bytes| Bytes(bytes).to_string());
     assert_eq!(shown, ["0 bytes", "1023 bytes", "1.0 KiB", "1.5 KiB", "5.0 MiB", "16777216.0 TiB"]);
 }
+
+#[test]
+fn what_was_written_is_told_where_anything_was() {
+    let s3 = s3::Stats {
+        puts: 1000,
+        begun: 2,
+        parts: 30,
+        copies: 4,
+        completed: 1,
+        aborted: 1,
+        deletes: 5,
+        bytes_sent: 3 << 20,
+        ..Default::default()
+    };
+    let savings = Savings::new(s3, Counted::default(), None, 8 << 20);
+    let line = "written to S3: 1000 PUTs, 2 uploads of 30 parts and 4 copied ones (1 completed, 1 \
+                thrown away), 5 DELETEs; 3.0 MiB sent";
+    assert_eq!(savings.to_string().lines().nth(1), Some(line));
+    assert_eq!(serde_json::to_value(savings).unwrap()["writes"]["parts"], 30);
+}

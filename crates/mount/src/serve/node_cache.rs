@@ -9,19 +9,17 @@ use anyhow::Context;
 use cache::{Cache, Cached, DirectoryError, Limit, Options, Room, Scope};
 use fs::Fs;
 use fuse::{Session, Wanted};
-use object::{Budget, Clock, Store};
+use object::{Budget, Clock, Sink, Store};
 
 use crate::adapter::{Passthrough, stack_depth};
 use crate::flags::units::show_size;
 use crate::flags::{CacheConfig, Config};
 use crate::message::Problem;
 use crate::serve::machine;
+use crate::uploads;
 
 /// What names the running boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// What two mounts of AWS's own service have in common, whatever the region: the names of its
-/// buckets are one space.
-const AWS: &str = "aws";
 
 /// How much of what was just fetched may stay in the page cache, in bytes: all JARs of a job, or
 /// the 64th part of a large memory, but no more than the eighth part of a small one.
@@ -30,6 +28,7 @@ const FRESH: u64 = 512 << 20;
 /// A node cache in use by one mount.
 pub(super) struct NodeCache {
     cache: Arc<Cache>,
+    scope: Scope,
     /// The mount's store behind the cache.
     pub(super) store: Arc<Cached>,
     /// A file of its directory.
@@ -64,13 +63,18 @@ pub(super) fn open(
     let ours = wanted.directory.join(cache::NAME);
     let sample = File::open(ours.join("format")).context("the cache cannot be read")?;
     say_limit(limit, &ours);
-    let endpoint = config.source.endpoint_url.clone().unwrap_or_else(|| AWS.to_owned());
-    let scope = Scope { endpoint, bucket: config.source.bucket.to_string() };
-    let store = cache.around(scope, store);
-    Ok(Some(NodeCache { cache, store, sample }))
+    let uploads::Scope { endpoint, bucket } = uploads::Scope::of(&config.source);
+    let scope = Scope { endpoint, bucket };
+    let store = cache.around(scope.clone(), store);
+    Ok(Some(NodeCache { cache, scope, store, sample }))
 }
 
 impl NodeCache {
+    /// `sink`, of which what is stored is in the cache afterwards.
+    pub(super) fn before(&self, sink: Arc<dyn Sink>) -> Arc<dyn Sink> {
+        self.cache.before(self.scope.clone(), sink)
+    }
+
     /// Asks for what the kernel has to agree to so that it can read files of the cache by itself.
     pub(super) fn prepare(&self, wanted: &mut Wanted) {
         match stack_depth(&self.sample) {

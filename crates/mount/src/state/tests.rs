@@ -9,7 +9,14 @@ use super::{Identity, Process, Record, Records, parse_stat};
 const NUMBER: Connection = Connection { number: 77 };
 
 fn identity() -> Identity {
-    Identity { bucket: "jars".into(), prefix: "a/".into(), endpoint: None, read_only: true }
+    Identity {
+        bucket: "jars".into(),
+        prefix: "a/".into(),
+        endpoint: None,
+        read_only: true,
+        overwrite: false,
+        delete: false,
+    }
 }
 
 fn record(process: Process) -> Record {
@@ -115,9 +122,21 @@ fn differences_are_named() {
         prefix: String::new(),
         endpoint: Some("http://h:1".into()),
         read_only: false,
+        overwrite: false,
+        delete: false,
     };
     let told = mounted.difference(&other).unwrap();
     for part in ["jars, not logs", "`a/`, not none", "AWS, not http://h:1", "read-only, not"] {
         assert!(told.contains(part), "{told}");
     }
+}
+
+#[test]
+fn mounts_that_allow_different_changes_differ() {
+    let mounted = Identity { read_only: false, ..identity() };
+    let wanted = Identity { overwrite: true, delete: true, ..mounted.clone() };
+    assert_eq!(
+        mounted.difference(&wanted).unwrap(),
+        "overwriting is refused, not allowed; deleting is refused, not allowed"
+    );
 }

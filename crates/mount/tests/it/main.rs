@@ -17,6 +17,7 @@ mod cache_trouble;
 mod counts;
 mod faults;
 mod harness;
+mod kernel;
 mod life;
 mod masked;
 mod names;
@@ -30,6 +31,8 @@ mod stalls;
 mod stores;
 mod surroundings;
 mod warm;
+mod writing;
+mod written;
 
 /// Not a test of its own: readers run in processes of their own, which are this binary
 /// started again with a task in its environment.

@@ -1,6 +1,7 @@
 //! A bucket, filled over the wire.
 
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::MultipartUpload;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
@@ -46,6 +47,44 @@ impl Bucket<'_> {
             get.expect("the object can be got").body.collect().await.expect("its body ends")
         };
         self.server.runtime.block_on(get).to_vec()
+    }
+
+    /// An object's bytes, if there is one.
+    #[track_caller]
+    pub fn find(&self, key: &str) -> Option<Vec<u8>> {
+        let get = async {
+            match self.server.client.get_object().bucket(&self.name).key(key).send().await {
+                Ok(got) => Some(got.body.collect().await.expect("its body ends").to_vec()),
+                Err(error) if error.as_service_error().is_some_and(|e| e.is_no_such_key()) => None,
+                Err(error) => panic!("{key} cannot be got: {error:?}"),
+            }
+        };
+        self.server.runtime.block_on(get)
+    }
+
+    /// Begins an upload in parts, and answers its key and id.
+    #[track_caller]
+    pub fn begin_upload(&self, key: &str) -> (String, String) {
+        let begin = self.server.client.create_multipart_upload().bucket(&self.name).key(key).send();
+        let begun = self.server.runtime.block_on(begin).expect("an upload can be begun");
+        (key.to_owned(), begun.upload_id.unwrap_or_default())
+    }
+
+    /// The keys and ids of all uploads that were begun and not ended.
+    #[track_caller]
+    pub fn uploads(&self) -> Vec<(String, String)> {
+        let list = self.server.client.list_multipart_uploads().bucket(&self.name).send();
+        let listed = self.server.runtime.block_on(list).expect("uploads can be listed");
+        let of = |u: MultipartUpload| Some((u.key?, u.upload_id?));
+        listed.uploads.unwrap_or_default().into_iter().filter_map(of).collect()
+    }
+
+    /// How many parts an upload has.
+    #[track_caller]
+    pub fn parts(&self, (key, id): &(String, String)) -> usize {
+        let list = self.server.client.list_parts().bucket(&self.name).key(key).upload_id(id).send();
+        let listed = self.server.runtime.block_on(list).expect("parts can be listed");
+        listed.parts.unwrap_or_default().len()
     }
 
     /// Deletes an object.

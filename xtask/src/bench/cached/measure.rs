@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_s3::primitives::ByteStream;
-use lab::synthetic;
+use lab::{Backing, synthetic};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
@@ -91,7 +91,7 @@ pub(super) async fn all(options: &Options) -> Result<ExitCode> {
     };
     let program = program(options.binary.as_deref(), stage.path())?;
     let machine = Machine::here();
-    let server = Server::start(false, stage.path()).await?;
+    let server = Server::start(false, Backing::Memory, stage.path()).await?;
     let mut bench = Bench { stage: stage.path(), places: vec![], java: None, series: vec![] };
     let no_java = bench.prepare(&server, options.jars.as_deref()).await?;
     bench.mount(&program, &server).await?;
@@ -148,7 +148,8 @@ impl Bench<'_> {
         let cache = self.stage.join("cache");
         fs::create_dir(&cache)?;
         for (kind, name) in [(Kind::Passthrough, "passthrough"), (Kind::Masked, "masked")] {
-            let mut flags: Vec<OsString> = vec!["--cache".into(), cache.clone().into()];
+            let mut flags: Vec<OsString> =
+                vec!["--read-only".into(), "--cache".into(), cache.clone().into()];
             flags.extend(["--metadata-ttl", "indefinite"].map(Into::into));
             if kind == Kind::Masked {
                 flags.extend(["--mask-kernel-features", "passthrough"].map(Into::into));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tidy::rows::summary;
 
 fn evidence() -> Evidence {
     Evidence::of_names(

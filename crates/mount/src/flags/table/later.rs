@@ -8,12 +8,10 @@ type Row = Flag<LowArgs>;
 
 const BUCKET: Group = Group::Bucket;
 const MOUNT: Group = Group::Mount;
+const WRITE: Group = Group::Write;
 const CLIENT: Group = Group::Client;
 const CACHE: Group = Group::Cache;
 const RUN: Group = Group::Run;
-
-/// What to do without the flags that only matter for writing.
-const READS_ONLY: &str = "This version reads only; drop the flag until writing is there.";
 
 /// The rows.
 pub(super) static FLAGS: &[Row] = &[
@@ -21,28 +19,14 @@ pub(super) static FLAGS: &[Row] = &[
         .doc("Give the accelerated address with --endpoint-url, or drop the flag."),
     Row::later(BUCKET, "dual-stack", None, "Use addresses with IPv6")
         .doc("Give the dual-stack address with --endpoint-url, or drop the flag."),
-    Row::later(BUCKET, "requester-pays", None, "Pay for the requests to another's bucket")
-        .doc("Use a bucket whose owner pays."),
     Row::later(BUCKET, "bucket-type", Some("TYPE"), "general-purpose or directory")
         .doc("General-purpose buckets need no flag; directory buckets are not supported yet."),
-    Row::later(BUCKET, "storage-class", Some("CLASS"), "Storage class of new objects")
-        .doc(READS_ONLY),
-    Row::later(BUCKET, "expected-bucket-owner", Some("ID"), "Account that must own the bucket")
-        .doc("Drop the flag; limit the identity's policy to the bucket instead."),
-    Row::later(BUCKET, "sse", Some("TYPE"), "Encryption of new objects").doc(READS_ONLY),
-    Row::later(BUCKET, "sse-kms-key-id", Some("ARN"), "Key that encrypts new objects")
-        .doc(READS_ONLY),
-    Row::later(BUCKET, "upload-checksums", Some("ALGORITHM"), "Checksums of new objects")
-        .doc(READS_ONLY),
-    Row::later(BUCKET, "infer-content-type", None, "Content type by file name").doc(READS_ONLY),
-    Row::later(MOUNT, "allow-delete", None, "Let files be deleted").doc(READS_ONLY),
-    Row::later(MOUNT, "allow-overwrite", None, "Let files be overwritten").doc(READS_ONLY),
-    Row::later(MOUNT, "incremental-upload", None, "Let files be appended to").doc(READS_ONLY),
+    Row::later(WRITE, "incremental-upload", None, "Let files be appended to")
+        .doc("Write the whole file again: --allow-overwrite lets it be replaced."),
     Row::later(MOUNT, "auto-unmount", None, "Unmount when the daemon dies")
         .doc("Drop the flag: a mount whose daemon died is always unmounted."),
     Row::later(CLIENT, "maximum-throughput-gbps", Some("N"), "Expected network speed")
         .doc("Drop the flag: the number of connections adapts by itself."),
-    Row::later(CLIENT, "write-part-size", Some("SIZE"), "Size of one write to S3").doc(READS_ONLY),
     Row::later(CLIENT, "bind", Some("INTERFACE"), "Network interface to use")
         .doc("Drop the flag: the system's routes decide."),
     Row::later(CLIENT, "user-agent-prefix", Some("TEXT"), "Put before the user agent")

@@ -9,8 +9,10 @@ type Row = Flag<LowArgs>;
 
 /// The rows about the mount and its metadata.
 pub(super) static FLAGS: &[Row] = &[
-    Row::switch(Group::Mount, "read-only", "Mount read-only", |a| a.read_only = true)
-        .doc("Without it the mount shows as `rw`; writing itself comes with a later version."),
+    Row::switch(Group::Mount, "read-only", "Mount read-only", |a| a.read_only = true).doc(
+        "The kernel refuses every change. Without it new files can be written; overwriting \
+             and deleting take flags of their own.",
+    ),
     Row::switch(Group::Mount, "allow-other", "Let every user of the machine in", |a| {
         a.allow_other = true;
     })

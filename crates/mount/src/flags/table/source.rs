@@ -1,9 +1,9 @@
-//! Rows about the bucket, who asks, and how it is read.
+//! Rows about the part of the bucket that is mounted, and how it is read.
 
 use crate::flags::low::LowArgs;
 use crate::flags::table::{Flag, Group};
 use crate::flags::units::{SizeUnit, count, duration, size};
-use crate::flags::value::{path, some, text};
+use crate::flags::value::{some, text};
 
 type Row = Flag<LowArgs>;
 
@@ -17,49 +17,6 @@ pub(super) static FLAGS: &[Row] = &[
         |a, v| some(&mut a.prefix, text(v)),
     )
     .doc("Must end with `/`. The same as writing s3://BUCKET/PREFIX/ for the bucket; not both."),
-    Row::value(Group::Bucket, "region", "REGION", "Region of the bucket", |a, v| {
-        some(&mut a.region, text(v))
-    })
-    .doc(
-        "When not given, the region is found by asking the bucket, starting from AWS_REGION or \
-         AWS_DEFAULT_REGION. When given, it is taken at its word: a wrong one is an error.",
-    )
-    .default("found out"),
-    Row::value(Group::Bucket, "endpoint-url", "URL", "Address of the S3 service", |a, v| {
-        some(&mut a.endpoint_url, text(v))
-    })
-    .doc("For S3-compatible stores and private endpoints, for example http://127.0.0.1:9000.")
-    .default("AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else AWS's own"),
-    Row::switch(
-        Group::Bucket,
-        "force-path-style",
-        "Put the bucket into the path, not into the host name",
-        |a| a.force_path_style = true,
-    )
-    .doc("Most S3-compatible stores need it."),
-    Row::switch(Group::Credentials, "no-sign-request", "Ask without credentials", |a| {
-        a.no_sign_request = true;
-    })
-    .doc("For public buckets. Wins over --profile."),
-    Row::value(
-        Group::Credentials,
-        "profile",
-        "NAME",
-        "Profile of the AWS configuration",
-        |a, v| some(&mut a.profile, text(v)),
-    )
-    .doc(
-        "Its credentials are used and no others, whatever the environment holds. When not given, \
-         AWS_ACCESS_KEY_ID comes first and then the profile AWS_PROFILE, else `default`.",
-    ),
-    Row::value(
-        Group::Credentials,
-        "ca-bundle",
-        "FILE",
-        "Trust these certificates (PEM)",
-        |a, v| some(&mut a.ca_bundle, path(v)),
-    )
-    .default("AWS_CA_BUNDLE, else the system's"),
     Row::value(Group::Client, "max-threads", "N", "Threads that serve the kernel", |a, v| {
         some(&mut a.max_threads, text(v).and_then(|t| count(&t, 1)))
     })
@@ -74,7 +31,7 @@ pub(super) static FLAGS: &[Row] = &[
     })
     .doc(
         "A bare number is bytes; suffixes such as 16MiB are understood. From 5 MiB to 5 GiB. \
-         Not together with --read-part-size.",
+         For reading and for writing: not together with --read-part-size or --write-part-size.",
     )
     .default("8 MiB"),
     Row::value(Group::Client, "read-part-size", "SIZE", "Size of one read from S3", |a, v| {

@@ -173,6 +173,7 @@ fn file_system(store: Arc<dyn Store>, clock: &Clock, setting: &Setting) -> Arc<F
             whole: 64 << 20,
             deadline: Duration::from_secs(20),
         },
+        writes: fs::Writes::default(),
     };
     Fs::new(store, Budget::new(256 << 20), clock.clone(), config)
 }

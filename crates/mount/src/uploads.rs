@@ -1,0 +1,23 @@
+//! Uploads in parts that were begun and not ended: written down on the node, so that those of a
+//! mount that was killed are thrown away by the next one, and no others.
+//!
+//! * A [`Place`] is the directory of journals: below the node cache, or in a directory for state.
+//! * A [`Journal`] is one mount's file in it, locked for as long as the mount lives. The lock is
+//!   what tells others that its uploads are still wanted: no pid is asked, no clock is read.
+//! * [`Journalled`] is a [`Sink`](object::Sink) that keeps a journal of the one behind it.
+//! * [`leftovers`] are the journals of the dead.
+
+mod command;
+mod journal;
+mod journalled;
+mod leftovers;
+mod lock;
+mod place;
+mod record;
+
+pub use command::run;
+pub use journal::Journal;
+pub use journalled::Journalled;
+pub use leftovers::{Swept, sweep};
+pub use place::Place;
+pub use record::{Entry, Scope};

@@ -1,0 +1,228 @@
+//! Files that are written, over the wire: what is stored, in how many requests, and what is not.
+
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use testkit::{Bucket, Mount, Server, Signal, kill, run, until};
+
+use crate::harness::{MIB, busy, program, seaweedfs, seed, start};
+
+/// What stores or deletes something.
+const WRITES: [&str; 6] = [
+    "PutObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "CompleteMultipartUpload",
+    "AbortMultipartUpload",
+    "DeleteObject",
+];
+
+fn writes(server: &Server) -> [u64; 6] {
+    WRITES.map(|operation| server.count(operation))
+}
+
+fn open_mount(bucket: &Bucket<'_>, words: &[&str]) -> Mount {
+    start(bucket.server).words(words).mount(&bucket.name)
+}
+
+fn content(size: u64, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(size).unwrap()];
+    fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    bytes
+}
+
+/// Writes a file by a program of its own: when another test starts one, what is open here is
+/// inherited, and closed, which publishes what is there.
+fn copy(bytes: &[u8], to: &Path) -> bool {
+    let source = tempfile::NamedTempFile::new().unwrap();
+    fs::write(source.path(), bytes).unwrap();
+    let (from, to) = (format!("if={}", source.path().display()), format!("of={}", to.display()));
+    run(Command::new("dd").args([&*from, &to, "bs=1M", "conv=fsync"])).code == Some(0)
+}
+
+fn shell(directory: &Path, script: &str) -> String {
+    run(Command::new("bash").args(["-euc", script]).current_dir(directory)).ok()
+}
+
+#[test]
+fn a_file_of_one_part_is_one_request_and_a_larger_one_an_upload() {
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("written");
+    let mount = open_mount(&bucket, &[]);
+    server.lab_itself().reset_counters();
+    assert!(copy(b"text", &mount.path("small")));
+    assert_eq!(writes(&server), [1, 0, 0, 0, 0, 0]);
+    assert_eq!(bucket.get("small"), b"text");
+    let large = content(41 * MIB + 7, 1);
+    assert!(copy(&large, &mount.path("large")));
+    assert_eq!(writes(&server), [1, 1, 6, 1, 0, 0]);
+    assert!(bucket.get("large") == large);
+    assert!(fs::read(mount.path("large")).unwrap() == large);
+    assert!(bucket.uploads().is_empty());
+    shell(mount.directory(), ": > empty");
+    until("an empty file is stored", Duration::from_secs(5), || bucket.find("empty").is_some());
+    assert_eq!(writes(&server), [2, 1, 6, 1, 0, 0]);
+}
+
+#[test]
+fn what_was_written_is_read_back_from_the_cache_without_a_request() {
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("written");
+    let cache = tempfile::tempdir().unwrap();
+    let words = ["--cache", cache.path().to_str().unwrap(), "--metadata-ttl", "60"];
+    let mount = open_mount(&bucket, &words);
+    for (name, size) in [("small", 5000), ("large", 20 * MIB + 1)] {
+        let bytes = content(size, size);
+        assert!(copy(&bytes, &mount.path(name)));
+        server.lab_itself().reset_counters();
+        for _ in 0..2 {
+            assert!(fs::read(mount.path(name)).unwrap() == bytes, "{name}");
+        }
+        assert_eq!(["GetObject", "HeadObject"].map(|o| server.count(o)), [0, 0], "{name}");
+    }
+}
+
+#[test]
+fn a_descriptor_that_several_processes_write_to_has_all_their_bytes() {
+    let _turn = busy();
+    for server in [&Server::lab(), seaweedfs()] {
+        let bucket = server.bucket("descriptor");
+        let mount = open_mount(&bucket, &[]);
+        shell(mount.directory(), "(exec 3>f; (echo a >&3); echo b >&3)");
+        assert_eq!(bucket.get("f"), b"a\nb\n");
+        // Beyond one part the store copies what it has.
+        let script =
+            "(exec 3>g; (head -c 9000000 /dev/zero >&3); (head -c 3 /dev/zero >&3); echo >&3)";
+        shell(mount.directory(), script);
+        let expected = [vec![0; 9_000_003], b"\n".to_vec()].concat();
+        assert!(bucket.get("g") == expected);
+        assert!(bucket.uploads().is_empty());
+    }
+}
+
+#[test]
+fn nothing_that_is_there_is_replaced_or_deleted_unless_that_is_allowed() {
+    let server = Server::lab();
+    let bucket = server.bucket("kept");
+    bucket.put("old", "old");
+    let refusing = open_mount(&bucket, &[]);
+    let denied = |result: std::io::Result<()>| result.unwrap_err().kind();
+    assert_eq!(denied(fs::write(refusing.path("old"), "new")), ErrorKind::PermissionDenied);
+    assert_eq!(denied(fs::remove_file(refusing.path("old"))), ErrorKind::PermissionDenied);
+    let appending = OpenOptions::new().append(true).open(refusing.path("old"));
+    assert_eq!(denied(appending.map(drop)), ErrorKind::PermissionDenied);
+    let told = |flag| refusing.start().log().contains(flag);
+    until("the flags are named", Duration::from_secs(5), || {
+        ["--allow-overwrite", "--allow-delete"].into_iter().all(told)
+    });
+    assert_eq!(writes(&server)[5], 0);
+    // Somebody else makes the name while it is written here: theirs stays.
+    let script =
+        "import os; f = open('new', 'w'); f.write('ours'); f.flush(); print(flush=True); input()
+try: os.fsync(f.fileno())
+except OSError as e: print(e.errno, flush=True)
+os._exit(0)";
+    let mut writer = Command::new("python3")
+        .args(["-c", script])
+        .current_dir(refusing.directory())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "");
+    bucket.put("new", "theirs");
+    writer.stdin.take().unwrap().write_all(b"\n").unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "17", "EEXIST");
+    writer.wait().unwrap();
+    assert_eq!(bucket.get("new"), b"theirs");
+    let allowing = open_mount(&bucket, &["--allow-overwrite", "--allow-delete"]);
+    fs::write(allowing.path("old"), "new").unwrap();
+    assert_eq!(bucket.get("old"), b"new");
+    fs::remove_file(allowing.path("old")).unwrap();
+    assert_eq!(bucket.find("old"), None);
+    assert!(!allowing.path("old").exists());
+}
+
+#[test]
+fn programs_write_as_people_have_them_write() {
+    let _turn = busy();
+    for server in [&Server::lab(), seaweedfs()] {
+        let bucket = server.bucket("programs");
+        let words = ["--allow-overwrite", "--allow-delete", "--ignore-attribute-changes"];
+        let mount = open_mount(&bucket, &words);
+        let from = tempfile::tempdir().unwrap();
+        let big = content(12 * MIB + 1, 3);
+        fs::write(from.path().join("big"), &big).unwrap();
+        fs::write(from.path().join("note"), "text").unwrap();
+        let source = from.path().to_str().unwrap();
+        let script = format!(
+            "cp {source}/big copied; cp -p {source}/big preserved; mkdir -p tree/deep
+             tar -C {source} -cf - . | tar -xf - -C tree
+             rsync -a {source}/ synced; rsync -a --inplace {source}/ inplace
+             dd if={source}/big of=dd bs=1M status=none
+             python3 -c 'open(\"py\", \"w\").write(\"x\" * 1000)'
+             mv copied tree/deep/moved
+             echo one > replaced; echo two > replaced
+             rm -r synced"
+        );
+        shell(mount.directory(), &script);
+        for key in ["preserved", "tree/big", "inplace/big", "dd", "tree/deep/moved"] {
+            assert!(bucket.get(key) == big, "{key}");
+        }
+        assert_eq!(bucket.get("replaced"), b"two\n");
+        assert_eq!(bucket.get("py").len(), 1000);
+        assert_eq!((bucket.find("copied"), bucket.find("synced/note")), (None, None));
+        assert!(bucket.uploads().is_empty());
+    }
+}
+
+#[test]
+fn an_upload_that_is_killed_leaves_the_name_absent_and_the_next_mount_ends_it() {
+    const KILLS: u64 = 20;
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("killed");
+    let state = tempfile::tempdir().unwrap();
+    let foreign = bucket.begin_upload("foreign");
+    let mut random = fastrand::Rng::with_seed(seed());
+    let bytes = content(48 * MIB, 5);
+    let mut whole = 0;
+    for number in 0..KILLS {
+        let words = ["--cache", state.path().to_str().unwrap(), "--write-part-size", "5MiB"];
+        let mut mount = open_mount(&bucket, &words);
+        mount.leave_to_the_test();
+        let (path, daemon) = (mount.path(&format!("file{number}")), mount.daemon());
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| copy(&bytes, &path));
+            // Without its mount the directory is one that anybody writes to.
+            until("the file is there", Duration::from_secs(10), || path.exists());
+            std::thread::sleep(Duration::from_millis(random.u64(0..250)));
+            kill(daemon, Signal::KILL);
+            let told = writing.join().unwrap();
+            let found = bucket.find(&format!("file{number}"));
+            match &found {
+                None => assert!(!told, "what was told as stored is not there"),
+                Some(stored) => assert!(*stored == bytes, "torn bytes are seen"),
+            }
+            whole += u64::from(found.is_some());
+        });
+        until("the mount is gone", Duration::from_secs(10), || {
+            !testkit::is_mounted(mount.directory())
+        });
+    }
+    println!("{whole} of {KILLS} were whole");
+    let words = ["--cache", state.path().to_str().unwrap()];
+    let mount = open_mount(&bucket, &words);
+    // One that had not been answered for cannot be known, and holds no byte.
+    until("what the killed ones left is gone", Duration::from_secs(20), || {
+        bucket.uploads().iter().all(|id| *id == foreign || bucket.parts(id) == 0)
+    });
+    assert!(bucket.uploads().contains(&foreign));
+    run(&mut program(&["umount"], mount.directory())).ok();
+}
