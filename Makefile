@@ -32,9 +32,8 @@ lint: setup ## Formatting and lints
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 .PHONY: test
-test: lint ## Lints, then all tests, those of the mount also as on older kernels (needs root and /dev/fuse)
+test: lint ## Lints, then all tests (needs root and /dev/fuse)
 	$(CARGO) test --release --locked --workspace
-	@$(MAKE) --no-print-directory test-masked
 
 # What is skipped is about passthrough itself; without it there is a test of the same for that.
 .PHONY: test-masked

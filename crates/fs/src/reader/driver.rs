@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use object::{
     Budget, CHUNK, Error, ErrorKind, Flight, Lease, Reclaim, Result, Source, Span, Version,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::chunks::{Chunks, inside};
 use super::plan::{Limits, Planner};
@@ -20,6 +20,10 @@ const KEPT_FOR_SEVERAL: u64 = 32 << 20;
 /// How long a missed deadline is answered at once to whoever asks for the same bytes: the kernel
 /// asks a second time for a page whose read-ahead failed, and nobody is to wait twice.
 const ECHO: Duration = Duration::from_millis(250);
+/// How long the first read waits that is close behind the start of an object and not at it. Several
+/// requests of one read-ahead overtake each other, and what the one at the start promises decides
+/// how all of them are fetched.
+const OVERTAKEN: Duration = Duration::from_millis(2);
 /// A reader that was not read for this long keeps nothing from those who wait for memory.
 const ASLEEP: Duration = Duration::from_secs(1);
 /// Parts that are brought to the source at once for later reads.
@@ -133,6 +137,9 @@ impl Reader {
         let need = Span::new(offset, end);
         if need.is_empty() {
             return Ok(Slices::default());
+        }
+        if self.lock().planner.may_have_overtaken(need) {
+            sleep(OVERTAKEN).await;
         }
         self.note(need)?;
         let step = match self.step(need, None) {
@@ -266,7 +273,7 @@ impl Reader {
                     if let Some(lease) = budget.try_lease(span.len(), spare) {
                         return source.keep(version, span, lease).await;
                     }
-                    tokio::time::sleep(KEEP_PAUSE).await;
+                    sleep(KEEP_PAUSE).await;
                 }
             };
             stream::iter(spans).for_each_concurrent(KEEP_AT_ONCE, keep).await;

@@ -102,6 +102,13 @@ impl Planner {
         self.follow(need);
     }
 
+    /// Whether a request may be one that overtook the first: nothing was read yet, and it is as
+    /// large as a promise and close behind the start.
+    pub(super) fn may_have_overtaken(&self, need: Span) -> bool {
+        let close = need.start > 0 && need.start <= SLACK && need.start.is_multiple_of(PROMISE);
+        !self.started && self.size > self.limits.part && close && need.len() >= PROMISE
+    }
+
     /// Takes note that a span was asked for.
     pub(super) fn issued(&mut self, span: Span) {
         self.tail_due &= span != self.tail();

@@ -56,6 +56,23 @@ async fn a_whole_read_is_exact_and_holds_little_at_its_end() {
 }
 
 #[tokio::test]
+async fn a_request_that_overtakes_the_first_one_does_not_change_the_plan() {
+    const SIZE: u64 = 8 * MIB + 1;
+    let (store, reader, _) = reader(SIZE, 64 * MIB).await;
+    store.take_counts();
+    let other = reader.clone();
+    let overtaking = tokio::spawn(async move { check(&other, CHUNK, CHUNK as u32).await });
+    tokio::task::yield_now().await;
+    check(&reader, 0, CHUNK as u32).await;
+    overtaking.await.unwrap();
+    for offset in (2 * CHUNK..SIZE).step_by(CHUNK as usize) {
+        check(&reader, offset, CHUNK as u32).await;
+    }
+    let counts = store.take_counts();
+    assert_eq!((counts.reads, counts.bytes), (5, SIZE));
+}
+
+#[tokio::test]
 async fn sixteen_readers_at_once_are_one_plan() {
     let (store, reader, _) = reader(8 * MIB, 64 * MIB).await;
     store.set_latency(Duration::from_millis(5));
