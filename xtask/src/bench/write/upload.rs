@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumMode, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, CompletedMultipartUpload, CompletedPart};
 use serde::{Deserialize, Serialize};
 use tokio::runtime;
 use tokio::sync::Semaphore;
@@ -48,6 +48,8 @@ impl Upload {
             } else {
                 let body = piece(&mut source, self.objects.size)?;
                 let put = client.put_object().bucket(BUCKET).key(&key).body(body);
+                // The one that the mount sends, so that what both stored can be compared.
+                let put = put.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
                 put.send().await.with_context(|| format!("PUT {key}"))?;
             }
         }
