@@ -243,7 +243,7 @@ impl Cache {
     /// Makes the files of an object; false when it cannot have any now.
     fn make(&self, disk: &Disk, header: &Header) -> bool {
         let needs = overhead(header.size);
-        let Some(mut room) = Reservation::new(disk, &header.identity, needs) else {
+        let Some(mut room) = Reservation::new(disk, needs) else {
             return false;
         };
         let mark = Mark { epoch: disk.epoch.number(), ..Mark::default() };
@@ -251,7 +251,7 @@ impl Cache {
             Ok((found, made)) => {
                 // Whoever else made it has paid.
                 if made {
-                    room.settle(needs);
+                    room.settle(&header.identity, needs);
                 }
                 !matches!(found, Opened::Absent)
             }

@@ -247,7 +247,7 @@ async fn keep(
     // A write that hangs is not to hold up what another one could take.
     filling.flight.consumed(first + count - filling.blocks.start);
     // However much of it gets there: not less may be counted than is written.
-    room.settle(len);
+    room.settle(object.identity(), len);
     let (writing, filling) = (object.clone(), filling.clone());
     let written = cache.blocking(move |cache| {
         for (number, chunks) in (first..).zip(blocks) {

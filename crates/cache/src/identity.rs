@@ -3,10 +3,11 @@
 use std::fmt;
 
 use object::Version;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Where versions come from: two stores may well have the same keys and ETags.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Scope {
     /// Which store it is: the endpoint's URL, or the name of the cloud's partition. Whatever two
     /// mounts of the same bucket agree on.

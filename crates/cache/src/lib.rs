@@ -25,7 +25,7 @@ mod fresh;
 mod health;
 mod identity;
 mod ledger;
-mod lock;
+pub mod lock;
 pub mod map;
 mod names;
 mod object;

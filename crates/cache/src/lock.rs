@@ -33,8 +33,14 @@ pub(crate) fn patiently(mut attempt: impl FnMut() -> io::Result<bool>) -> io::Re
     attempt()
 }
 
+/// Every byte of a file, those to come included.
+pub const WHOLE: Range<u64> = 0..u64::MAX;
+
 /// Takes the write lock on `range`, all or nothing; false when somebody else holds a part of it.
-pub(crate) fn try_lock(file: impl AsFd, range: Range<u64>) -> io::Result<bool> {
+///
+/// # Errors
+/// Of the file system.
+pub fn try_lock(file: impl AsFd, range: Range<u64>) -> io::Result<bool> {
     try_record(file, libc::F_WRLCK, range)
 }
 
@@ -72,8 +78,11 @@ pub(crate) fn unlock(file: impl AsFd, range: Range<u64>) -> io::Result<()> {
 }
 
 /// What of `range` is locked by somebody else: the range of the first such lock, which may be
-/// longer on both sides.
-pub(crate) fn held(file: impl AsFd, range: Range<u64>) -> io::Result<Option<Range<u64>>> {
+/// longer on both sides. Looking takes no lock.
+///
+/// # Errors
+/// Of the file system.
+pub fn held(file: impl AsFd, range: Range<u64>) -> io::Result<Option<Range<u64>>> {
     step();
     let mut asked = record(libc::F_WRLCK, range);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut asked))?;

@@ -344,7 +344,7 @@ impl Wanted {
     ) -> Option<Arc<Filling>> {
         let fetch = object.span(absent.clone());
         let inside = Span::new(fetch.start.max(self.span.start), fetch.end.min(self.span.end));
-        let room = Reservation::new(&object.disk, object.identity(), fetch.len())?;
+        let room = Reservation::new(&object.disk, fetch.len())?;
         let lease = match fetch == inside {
             true => purse.split(fetch.len()),
             // More than was asked for, so that whole blocks can be kept.

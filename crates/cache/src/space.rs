@@ -56,47 +56,22 @@ pub trait Space: Send + Sync {
 /// is given the directory and the number of its epoch.
 pub type Spacious = Box<dyn Fn(&Arc<Directory>, u64) -> io::Result<Arc<dyn Space>> + Send + Sync>;
 
-/// Room that was set aside for one object. What is not used when it is dropped is free again.
+/// Room that was set aside. What is not used when it is dropped is free again.
 pub(crate) struct Reservation {
     space: Arc<dyn Space>,
-    shard: u8,
     bytes: u64,
 }
 
 impl Reservation {
-    /// Sets `bytes` bytes of `disk` aside, if there is room for them.
-    pub(crate) fn new(disk: &Disk, identity: &Identity, bytes: u64) -> Option<Self> {
-        // Made only when it was granted: dropping one gives its bytes back.
-        let granted = || Self { space: disk.space.clone(), shard: identity.shard(), bytes };
-        disk.reserve(bytes).then(granted)
-    }
-
-    /// `used` bytes of it were written.
-    pub(crate) fn settle(&mut self, used: u64) {
-        let used = used.min(self.bytes);
-        self.bytes -= used;
-        self.space.settle(self.shard, used, used);
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.space.settle(self.shard, self.bytes, 0);
-        }
-    }
-}
-
-/// Bytes that were set aside, and may be written already, before it is known for which object.
-pub(crate) struct Advance {
-    space: Arc<dyn Space>,
-    bytes: u64,
-}
-
-impl Advance {
-    /// Nothing yet.
-    pub(crate) fn new(disk: &Disk) -> Self {
+    /// No room yet.
+    pub(crate) fn none(disk: &Disk) -> Self {
         Self { space: disk.space.clone(), bytes: 0 }
+    }
+
+    /// Sets `bytes` bytes of `disk` aside, if there is room for them.
+    pub(crate) fn new(disk: &Disk, bytes: u64) -> Option<Self> {
+        let mut room = Self::none(disk);
+        room.add(disk, bytes).then_some(room)
     }
 
     /// Sets `bytes` bytes more aside, if there is room for them.
@@ -106,14 +81,20 @@ impl Advance {
         granted
     }
 
-    /// All of it was written to an object in this shard.
-    pub(crate) fn settle(&mut self, shard: u8) {
-        let bytes = std::mem::take(&mut self.bytes);
-        self.space.settle(shard, bytes, bytes);
+    /// `used` bytes of it were written to an object.
+    pub(crate) fn settle(&mut self, identity: &Identity, used: u64) {
+        let used = used.min(self.bytes);
+        self.bytes -= used;
+        self.space.settle(identity.shard(), used, used);
+    }
+
+    /// All of it was written to an object.
+    pub(crate) fn settle_all(&mut self, identity: &Identity) {
+        self.settle(identity, self.bytes);
     }
 }
 
-impl Drop for Advance {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.space.settle_elsewhere(self.bytes, 0);
@@ -204,7 +185,6 @@ pub(crate) mod tests {
     #[test]
     fn what_was_refused_is_not_given_back() {
         let dir = tempfile::tempdir().unwrap();
-        let identity = Identity::parse(&"0".repeat(64)).unwrap();
-        assert!(Reservation::new(&full_disk(dir.path()), &identity, 4096).is_none());
+        assert!(Reservation::new(&full_disk(dir.path()), 4096).is_none());
     }
 }

@@ -35,7 +35,7 @@ mod resolve;
 mod tree;
 mod ttl;
 mod write;
-pub mod writer;
+mod writer;
 mod writers;
 
 pub use attr::{

@@ -39,7 +39,8 @@ impl Fs {
     /// writes; [`Errno::Io`].
     pub async fn open(&self, node: NodeId, options: OpenOptions) -> Result<Opened, Errno> {
         let shared = &self.shared;
-        if options.write || options.truncate {
+        let writes = options.write || options.truncate;
+        if writes {
             shared.outlet()?;
         }
         if options.sync {
@@ -48,9 +49,7 @@ impl Fs {
         if shared.tree().node(node).ok_or(Errno::Stale)?.fact.kind == Kind::Directory {
             return Err(Errno::IsDirectory);
         }
-        if (options.write || options.truncate)
-            && let Some(opened) = shared.open_to_write(node, options).await?
-        {
+        if writes && let Some(opened) = shared.open_to_write(node, options).await? {
             return Ok(opened);
         }
         self.open_to_read(node, options).await

@@ -11,13 +11,12 @@ mod command;
 mod journal;
 mod journalled;
 mod leftovers;
-mod lock;
 mod place;
 mod record;
 
 pub use command::run;
 pub use journal::Journal;
-pub use journalled::Journalled;
+pub use journalled::{Journalled, complain};
 pub use leftovers::{Swept, sweep};
 pub use place::Place;
-pub use record::{Entry, Scope};
+pub use record::Entry;

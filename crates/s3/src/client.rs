@@ -116,7 +116,8 @@ impl S3 {
         self.road.counters.stats()
     }
 
-    /// Requests with bodies that may be in flight now: fewer than configured after the store asked to slow down.
+    /// Requests with bodies that may be in flight now: fewer than configured after the store
+    /// asked to slow down.
     pub fn concurrency(&self) -> usize {
         self.road.gate.limit()
     }

@@ -2,10 +2,12 @@
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::ChecksumMode;
-use object::{Condition, ETag, Error, ErrorKind, Key, Meta, Result, StorageState, Time, Version};
+use object::{
+    Algorithm, Condition, ETag, Error, ErrorKind, Key, Meta, Result, StorageState, Time, Version,
+};
 
 use crate::attributes::check_checksum;
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, header};
 use crate::client::S3;
 use crate::delivery::Refusal;
 use crate::errand::Errand;
@@ -96,6 +98,7 @@ impl S3 {
             }
         }
     }
+
     /// Says of a failure what was wanted, and what may help.
     pub(crate) fn explained(&self, (what, right): (&str, &str), key: &Key, error: &Error) -> Error {
         let message = format!("{what} s3://{}/{key}: {}", self.bucket, error.message());
@@ -110,9 +113,10 @@ impl S3 {
 
 /// The full-object checksum of a HEAD: the kind that S3 computes by itself before the other.
 fn told(answer: &HeadObjectOutput) -> Option<Checksum> {
-    let crc64nvme = answer.checksum_crc64_nvme().map(|v| ("x-amz-checksum-crc64nvme", v));
-    let crc32c = answer.checksum_crc32_c().map(|v| ("x-amz-checksum-crc32c", v));
-    [crc64nvme, crc32c].into_iter().flatten().find_map(|(name, v)| Checksum::parse(name, v))
+    let crc64nvme = answer.checksum_crc64_nvme().map(|value| (Algorithm::Crc64Nvme, value));
+    let crc32c = answer.checksum_crc32_c().map(|value| (Algorithm::Crc32c, value));
+    let mut told = crc64nvme.into_iter().chain(crc32c);
+    told.find_map(|(kind, value)| Checksum::parse(header(kind), value))
 }
 
 /// The same failure with another meaning.

@@ -125,7 +125,7 @@ impl Keeping {
         absent: Range<u64>,
     ) -> Option<Arc<Filling>> {
         let fetch = object.span(absent.clone());
-        let room = Reservation::new(&object.disk, object.identity(), fetch.len())?;
+        let room = Reservation::new(&object.disk, fetch.len())?;
         let lease = match self.lease.bytes() >= fetch.len() {
             true => self.lease.split(fetch.len()),
             // It was spent on a try that came to nothing.

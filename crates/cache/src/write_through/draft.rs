@@ -18,7 +18,7 @@ use crate::ledger::overhead;
 use crate::map::codec::{Header, Mark, Record, crc};
 use crate::object::{Object, allocate};
 use crate::schedule::Mutex;
-use crate::space::{Advance, Reservation};
+use crate::space::Reservation;
 use crate::table::lock;
 
 /// A file without a name, which vanishes with its last descriptor, so that no crash leaves one.
@@ -32,7 +32,7 @@ struct State {
     /// The checksums of the blocks that were written.
     sums: BTreeMap<u64, u32>,
     /// What they take on the disk.
-    room: Advance,
+    room: Reservation,
     /// It is not going to be complete.
     given_up: bool,
 }
@@ -42,7 +42,8 @@ impl Draft {
     pub(super) fn new(cache: &Cache) -> io::Result<Self> {
         let disk = cache.disk()?;
         let data = disk.directory.unnamed_data()?;
-        let state = State { sums: BTreeMap::new(), room: Advance::new(&disk), given_up: false };
+        let state =
+            State { sums: BTreeMap::new(), room: Reservation::none(&disk), given_up: false };
         Ok(Self { disk, data, state: Mutex::new(state) })
     }
 
@@ -121,7 +122,7 @@ impl Draft {
             return Ok(());
         }
         let needs = overhead(header.size);
-        let Some(mut overhead) = Reservation::new(&self.disk, &header.identity, needs) else {
+        let Some(mut overhead) = Reservation::new(&self.disk, needs) else {
             return Ok(());
         };
         let mark = Mark { epoch: self.disk.epoch.number(), ..Mark::default() };
@@ -134,8 +135,8 @@ impl Draft {
         if !made || !matches!(found, Opened::Found(_)) {
             return Ok(());
         }
-        overhead.settle(needs);
-        lock(&self.state).room.settle(header.identity.shard());
+        overhead.settle_all(&header.identity);
+        lock(&self.state).room.settle_all(&header.identity);
         let Some(object) = cache.object(scope, version, false) else { return Ok(()) };
         for (number, crc32c) in sums {
             object.record(number, crc32c)?;

@@ -29,7 +29,6 @@ async fn resident(fresh: u64) -> u64 {
 fn pages(node: &Node, version: &Arc<Version>) -> u64 {
     let columns = ["--bytes", "--noheadings", "--output", "RES"];
     let told = Command::new("fincore").args(columns).arg(node.file(version, "data")).output();
-    // Of util-linux, as mount(8) is.
     String::from_utf8(told.unwrap().stdout).unwrap().trim().parse().unwrap()
 }
 

@@ -138,10 +138,10 @@ impl Reader {
         if need.is_empty() {
             return Ok(Slices::default());
         }
-        if self.lock().planner.may_have_overtaken(need) {
+        if !self.note(need, true)? {
             sleep(OVERTAKEN).await;
+            self.note(need, false)?;
         }
-        self.note(need)?;
         let step = match self.step(need, None) {
             Step::Nothing(slices) => return Ok(slices),
             other => other,
@@ -157,8 +157,9 @@ impl Reader {
         read
     }
 
-    /// Takes note of a read, unless it is the echo of one that missed its deadline.
-    fn note(&self, need: Span) -> Result<()> {
+    /// Takes note of a read, unless it is the echo of one that missed its deadline. False when it
+    /// `may_wait`, and is to be noted a little later, for it may have overtaken the first.
+    fn note(&self, need: Span, may_wait: bool) -> Result<bool> {
         let mut state = self.lock();
         if let Some((when, span, error)) = &state.missed
             && when.elapsed() < ECHO
@@ -167,8 +168,11 @@ impl Reader {
         {
             return Err(error.clone());
         }
+        if may_wait && state.planner.may_have_overtaken(need) {
+            return Ok(false);
+        }
         state.planner.note(need);
-        Ok(())
+        Ok(true)
     }
 
     async fn wait<'a>(&'a self, need: Span, mut step: Step<'a>) -> Result<Slices> {

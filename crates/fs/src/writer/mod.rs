@@ -15,7 +15,6 @@ mod memory;
 mod parts;
 mod upload;
 
-pub use parts::PartSizes;
-
 pub(crate) use driver::{Phase, Rules, Writer};
 pub(crate) use memory::Memory;
+pub(crate) use parts::PartSizes;

@@ -15,7 +15,7 @@ const GENERATION: u16 = 1000;
 /// The sizes of an upload's parts, by their number: the first are small, so that small objects
 /// take little memory, and later ones grow, so that large objects get by with 10,000 parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartSizes {
+pub(crate) struct PartSizes {
     first: u64,
     largest: u64,
 }
@@ -23,20 +23,20 @@ pub struct PartSizes {
 impl PartSizes {
     /// Parts that begin with `first` bytes and grow up to an eighth of `memory` bytes, unless they
     /// are `fixed`.
-    pub fn new(first: u64, fixed: bool, memory: u64) -> Self {
+    pub(crate) fn new(first: u64, fixed: bool, memory: u64) -> Self {
         let first = first.clamp(PART_MIN, PART_MAX);
         let eighth = (memory / 8 / CHUNK * CHUNK).min(PART_MAX);
         Self { first, largest: if fixed { first } else { eighth.max(first) } }
     }
 
     /// Bytes of the part with this number, counted from 1.
-    pub fn size(self, number: u16) -> u64 {
+    pub(crate) fn size(self, number: u16) -> u64 {
         let doublings = u32::from(number.saturating_sub(1) / GENERATION);
         self.first.saturating_mul(1 << doublings).min(self.largest)
     }
 
     /// Bytes of the largest object that can be written so.
-    pub fn largest_object(self) -> u64 {
+    pub(crate) fn largest_object(self) -> u64 {
         (1..=PARTS_MAX).map(|number| self.size(number)).sum()
     }
 }

@@ -6,6 +6,7 @@ mod write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cache::Scope;
 use object::Bucket;
 
 pub(crate) use resolve::{bucket, chosen, resolve, source};
@@ -70,6 +71,17 @@ pub struct SourceConfig {
     pub ca_bundle: Option<PathBuf>,
     /// How often a request is tried at most, from 1.
     pub max_attempts: u32,
+}
+
+/// What stands for AWS's own service, whatever the region: the names of its buckets are one space.
+const AWS: &str = "aws";
+
+impl SourceConfig {
+    /// What all mounts of this bucket have in common.
+    pub fn scope(&self) -> Scope {
+        let endpoint = self.endpoint_url.clone().unwrap_or_else(|| AWS.to_owned());
+        Scope { endpoint, bucket: self.bucket.to_string() }
+    }
 }
 
 /// What the mount looks like.

@@ -1,7 +1,5 @@
 //! What the machine, or the container, has.
 
-use std::path::Path;
-
 /// Where the kernel tells of the memory, and of the limit of this process's cgroup: version 2, and
 /// version 1. In a container its own cgroup is the root that it sees.
 const MEMINFO: &str = "/proc/meminfo";
@@ -16,7 +14,7 @@ pub(super) fn memory() -> Option<u64> {
 }
 
 fn read(file: &str) -> Option<String> {
-    std::fs::read_to_string(Path::new(file)).ok()
+    std::fs::read_to_string(file).ok()
 }
 
 /// `MemTotal` of `/proc/meminfo`, which is in KiB (proc_meminfo(5)).

@@ -16,7 +16,6 @@ use crate::flags::units::show_size;
 use crate::flags::{CacheConfig, Config};
 use crate::message::Problem;
 use crate::serve::machine;
-use crate::uploads;
 
 /// What names the running boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -63,8 +62,7 @@ pub(super) fn open(
     let ours = wanted.directory.join(cache::NAME);
     let sample = File::open(ours.join("format")).context("the cache cannot be read")?;
     say_limit(limit, &ours);
-    let uploads::Scope { endpoint, bucket } = uploads::Scope::of(&config.source);
-    let scope = Scope { endpoint, bucket };
+    let scope = config.source.scope();
     let store = cache.around(scope.clone(), store);
     Ok(Some(NodeCache { cache, scope, store, sample }))
 }

@@ -54,7 +54,7 @@ pub(super) fn open(
 }
 
 fn journalled(config: &Config, sink: Arc<dyn Sink>, runtime: &Handle) -> Arc<dyn Sink> {
-    let scope = uploads::Scope::of(&config.source);
+    let scope = config.source.scope();
     let made = Place::of(config).and_then(|place| {
         let place = Arc::new(place);
         Ok((place.clone(), Journal::create(place, scope.clone())?))
@@ -62,10 +62,7 @@ fn journalled(config: &Config, sink: Arc<dyn Sink>, runtime: &Handle) -> Arc<dyn
     let (place, journal) = match made {
         Ok(made) => made,
         Err(error) => {
-            tracing::warn!(
-                "uploads cannot be written down ({error}): those that a crash leaves open stay in \
-                 the bucket until a lifecycle rule or `mount-s3 uploads abort` ends them"
-            );
+            uploads::complain(&error);
             return sink;
         }
     };

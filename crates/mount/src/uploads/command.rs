@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cache::Scope;
 use object::{Clock, Key, Sink, Time, Upload};
 use serde::Serialize;
 use tokio::runtime::Builder;
 
 use super::leftovers::known;
 use super::place::Place;
-use super::record::{Entry, Scope};
+use super::record::Entry;
 use crate::flags::uploads::{Action, UploadsArgs};
 use crate::message::{self, Problem};
 
@@ -69,7 +70,7 @@ impl Known {
                 }
             }
         }
-        Self { scope: Scope::of(&args.source), entries }
+        Self { scope: args.source.scope(), entries }
     }
 
     fn owner(&self, upload: &Upload) -> Owner {

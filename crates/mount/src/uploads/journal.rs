@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cache::{Scope, lock};
 use object::Upload;
 
-use super::lock;
 use super::place::Place;
-use super::record::{Entry, Record, Scope};
+use super::record::{Entry, Record};
 
 /// How many names are tried for a new journal.
 const NAMES: u32 = 1_000;
@@ -141,7 +141,7 @@ fn fresh(place: &Place) -> io::Result<(File, String)> {
     for number in 0..NAMES {
         let Some((file, name)) = place.make(&format!("{pid}-{number}"))? else { continue };
         // Whoever looks for journals of the dead may have found it before it was locked.
-        if lock::take(&file)? && place.holds(&name, &file) {
+        if lock::try_lock(&file, lock::WHOLE)? && place.holds(&name, &file) {
             return Ok((file, name));
         }
     }

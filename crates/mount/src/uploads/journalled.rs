@@ -9,6 +9,14 @@ use object::{Body, Condition, ErrorKind, Key, Meta, Part, Result, Sink, Span, Up
 
 use super::Journal;
 
+/// Says that uploads are not written down, and what follows from that.
+pub fn complain(error: &io::Error) {
+    tracing::warn!(
+        "uploads cannot be written down ({error}): those that a crash leaves open stay in the \
+         bucket until a lifecycle rule or `mount-s3 uploads abort` ends them"
+    );
+}
+
 /// A [`Sink`] that notes in a journal which uploads of the sink behind it are open. Must be used
 /// inside a runtime.
 pub struct Journalled {
@@ -33,10 +41,7 @@ impl Journalled {
         let noted = tokio::task::spawn_blocking(move || note(&journal, &noted)).await;
         let Err(error) = noted.unwrap_or_else(|error| Err(io::Error::other(error))) else { return };
         if !self.complained.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "uploads cannot be written down ({error}): those that a crash leaves open stay in \
-                 the bucket until a lifecycle rule or `mount-s3 uploads abort` ends them"
-            );
+            complain(&error);
         }
     }
 

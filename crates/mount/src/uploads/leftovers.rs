@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use cache::{Scope, lock};
 use object::Sink;
 
-use super::lock;
 use super::place::Place;
-use super::record::{Entry, Record, Scope, open_uploads};
+use super::record::{Entry, Record, open_uploads};
 
 /// The most that is read of a journal, in bytes. A mount writes its own anew long before that,
 /// unless thousands of uploads are open at once.
@@ -64,7 +64,7 @@ impl Remains {
     fn take(place: Arc<Place>, name: String) -> io::Result<Option<Self>> {
         let Some(file) = place.open(&name)? else { return Ok(None) };
         // Somebody else may have been through with it just now.
-        if !lock::take(&file)? || !place.holds(&name, &file) {
+        if !lock::try_lock(&file, lock::WHOLE)? || !place.holds(&name, &file) {
             return Ok(None);
         }
         let open = read(&file)?;
@@ -123,7 +123,7 @@ pub(super) fn known(place: &Place) -> io::Result<BTreeMap<String, (Entry, bool)>
     let mut known = BTreeMap::new();
     for name in place.names()? {
         let Some(file) = place.open(&name)? else { continue };
-        let alive = lock::is_held(&file)?;
+        let alive = lock::held(&file, lock::WHOLE)?.is_some();
         known.extend(read(&file)?.into_iter().map(|(id, entry)| (id, (entry, alive))));
     }
     Ok(known)

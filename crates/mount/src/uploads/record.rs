@@ -6,36 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use cache::Scope;
 use crc_fast::{CrcAlgorithm, checksum};
 use object::{Key, Time, Upload};
 use serde::{Deserialize, Serialize};
 
-use crate::flags::SourceConfig;
-
-/// What stands for AWS's own service, whatever the region: the names of its buckets are one space.
-const AWS: &str = "aws";
 /// The longest line that is believed, in bytes: a key of [`object::MAX_KEY`] bytes and an id of
 /// [`ID_MAX`], each byte of them escaped, and room for the rest.
 const LINE_MAX: usize = 16 << 10;
 /// The longest id of an upload, in bytes. Those of S3 have about 130.
 const ID_MAX: usize = 1 << 10;
-
-/// Where an upload is: the names of buckets are one space per service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scope {
-    /// The service's address, or `aws`.
-    pub endpoint: String,
-    /// The bucket.
-    pub bucket: String,
-}
-
-impl Scope {
-    /// The scope of the store that a configuration names.
-    pub fn of(source: &SourceConfig) -> Self {
-        let endpoint = source.endpoint_url.clone().unwrap_or_else(|| AWS.to_owned());
-        Self { endpoint, bucket: source.bucket.to_string() }
-    }
-}
 
 /// An upload as a journal names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -224,7 +224,7 @@ impl Process {
 
     fn begin(&self, object: &Arc<Object>, absent: Range<u64>) -> Option<Begun> {
         let span = object.span(absent.clone());
-        let room = Reservation::new(&object.disk, object.identity(), span.len())?;
+        let room = Reservation::new(&object.disk, span.len())?;
         self.node.seen(|seen| seen.begin(inode(object), absent.clone()));
         let lease = self.cache.budget.try_lease(span.len(), 0).unwrap();
         let (flight, pilot) = Flight::new(span, lease);
@@ -309,7 +309,7 @@ impl Begun {
         let sealed = exploring(false, || object.mark().unwrap().seal.is_some());
         assert!(!sealed, "a sealed object is written to");
         write_down(object, number, &chunks).unwrap();
-        self.room.settle(block.len());
+        self.room.settle(object.identity(), block.len());
         self.filling.reach(number + 1);
     }
 }
