@@ -99,7 +99,8 @@ image: setup build ## Make a container image, an OCI archive, without a containe
 
 .PHONY: image-shell
 image-shell: setup build ## The same with a shell in it, for the guide's own DaemonSet
-	@command -v busybox >/dev/null || apt-get install -y --no-install-recommends busybox-static </dev/null
+	@command -v busybox >/dev/null || apt-get install -y --no-install-recommends busybox-static </dev/null || \
+		{ echo 'a static busybox is missing: on Debian and Ubuntu it is the package busybox-static' >&2; exit 1; }
 	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scripts/image --shell "$$(command -v busybox)" \
 		$(BINARY) $(IMAGE:.tar=-shell.tar)
 
