@@ -50,7 +50,8 @@ pub struct Options {
     pub clock: Clock,
     /// How much may be written.
     pub spacious: Spacious,
-    /// How many bytes of what was just written may stay in the page cache.
+    /// How many bytes may be written within a minute through the page cache, to stay there; more
+    /// goes past it.
     pub fresh: u64,
 }
 
@@ -105,7 +106,7 @@ impl Cache {
             writing,
             writers: Semaphore::new(writers(cores)),
             backlog: Backlog::new(BACKLOG),
-            fresh: Fresh::new(fresh),
+            fresh: Fresh::new(fresh, Instant::now()),
             clock,
             opening,
             warnings: disk.directory.warnings().to_vec(),

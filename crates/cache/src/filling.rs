@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::cache::Cache;
-use crate::object::{Object, allocate, write_block};
+use crate::object::{Direct, Object, allocate, write_block};
 use crate::schedule::{Mutex, MutexGuard};
 use crate::space::Reservation;
 
@@ -162,9 +162,11 @@ pub(crate) fn begin(
     }
     flight.lead_into(cache.backlog.clone());
     allocate(&object.files.data, fetch);
+    let admitted = cache.fresh.admits(fetch.len(), Instant::now());
+    let direct = if admitted { None } else { Direct::to(&object.files.data) };
     let filling = Filling::new(absent, flight);
     cache.begun(&filling);
-    tokio::spawn(fill(cache.clone(), object.clone(), filling.clone(), room));
+    tokio::spawn(fill(cache.clone(), object.clone(), filling.clone(), (room, direct)));
     filling
 }
 
@@ -173,13 +175,16 @@ async fn fill(
     cache: Arc<Cache>,
     object: Arc<Object>,
     filling: Arc<Filling>,
-    mut room: Reservation,
+    (mut room, direct): (Reservation, Option<Direct>),
 ) {
+    let direct = direct.map(Arc::new);
     let (mut next, mut whole) = (filling.blocks.start, true);
     while next < filling.blocks.end {
         let Some(here) = arrive(&filling, next).await else { break };
-        let kept =
-            if here { keep(&cache, &object, &filling, next, &mut room).await } else { Some(0) };
+        let kept = match here {
+            true => keep(&cache, &object, &filling, next, (&mut room, &direct)).await,
+            false => Some(0),
+        };
         let Some(kept) = kept else {
             cache.stats.skipped_blocks.add(filling.blocks.end - next);
             break;
@@ -230,7 +235,7 @@ async fn keep(
     object: &Arc<Object>,
     filling: &Arc<Filling>,
     first: u64,
-    room: &mut Reservation,
+    (room, direct): (&mut Reservation, &Option<Arc<Direct>>),
 ) -> Option<u64> {
     let turn = async { (object.writing.lock().await, cache.writers.acquire().await) };
     let Ok((_alone, Ok(_writer))) = timeout(PATIENCE, turn).await else {
@@ -248,16 +253,15 @@ async fn keep(
     filling.flight.consumed(first + count - filling.blocks.start);
     // However much of it gets there: not less may be counted than is written.
     room.settle(object.identity(), len);
-    let (writing, filling) = (object.clone(), filling.clone());
+    let (writing, filling, direct) = (object.clone(), filling.clone(), direct.clone());
     let written = cache.blocking(move |cache| {
         for (number, chunks) in (first..).zip(blocks) {
-            write_down(&writing, number, &chunks)?;
+            write_down(&writing, direct.as_deref(), number, &chunks)?;
             cache.stats.filled_bytes.add(writing.span(number..number + 1).len());
             // Its memory is others' while the next block is written.
             drop(chunks);
             filling.reach(number + 1);
         }
-        cache.fresh.wrote(&writing, writing.span(first..first + count));
         Ok::<_, io::Error>(())
     });
     match written.await? {
@@ -273,8 +277,13 @@ async fn keep(
 }
 
 /// Writes a block and records that it is present. Disk IO.
-pub(crate) fn write_down(object: &Object, number: u64, chunks: &[Chunk]) -> io::Result<()> {
-    let crc32c = write_block(&object.files.data, number, chunks)?;
+pub(crate) fn write_down(
+    object: &Object,
+    direct: Option<&Direct>,
+    number: u64,
+    chunks: &[Chunk],
+) -> io::Result<()> {
+    let crc32c = write_block(&object.files.data, direct, number, chunks)?;
     object.record(number, crc32c)
 }
 

@@ -1,96 +1,52 @@
-//! How much of what was just written stays in the page cache.
+//! How much of what is written goes through the page cache.
 //!
-//! Whoever reads an object next finds there what was written lately. But a scan larger than the
+//! Whoever reads an object next finds there what went through it. But a scan larger than the
 //! memory would push everything else out of it, and each of its pages would be a fresh one, which
-//! costs more than the copy into it. So beyond a bound the oldest pages are brought to the disk
-//! and let go of, and the next ones take their place.
+//! costs more than the copy into it. So of what is fetched within a while only so much is written
+//! that way, and the rest goes to the disk directly.
 
-use std::collections::VecDeque;
-use std::num::NonZeroU64;
-use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use object::Span;
-use rustix::fs::{Advice, fadvise};
+use tokio::time::Instant;
 
-use crate::object::Object;
 use crate::schedule::Mutex;
 use crate::table::lock;
 
-/// The part of the bound, as a divisor, that is on its way to the disk: until it is there, it cannot
-/// be let go of.
-const COOLING: u64 = 4;
+/// The time in which as much as the bound may be written.
+const WHILE: Duration = Duration::from_secs(60);
 
-/// What was written, the oldest first.
+/// A measure of what was written lately: it fills up to the bound, and empties evenly.
 pub(crate) struct Fresh {
     bound: u64,
-    pieces: Mutex<Pieces>,
+    state: Mutex<Level>,
 }
 
-#[derive(Default)]
-struct Pieces {
-    warm: Queue,
-    /// The disk was told to take them.
-    cooling: Queue,
-}
-
-#[derive(Default)]
-struct Queue {
-    pieces: VecDeque<Piece>,
+#[derive(Clone, Copy)]
+struct Level {
     bytes: u64,
-}
-
-#[derive(Clone)]
-struct Piece {
-    object: Weak<Object>,
-    span: Span,
+    at: Instant,
 }
 
 impl Fresh {
-    /// Nothing was written. At most `bound` bytes stay.
-    pub(crate) fn new(bound: u64) -> Self {
-        Self { bound, pieces: Mutex::default() }
+    /// Nothing was written by `now`. At most `bound` bytes stay.
+    pub(crate) fn new(bound: u64, now: Instant) -> Self {
+        Self { bound, state: Mutex::new(Level { bytes: 0, at: now }) }
     }
 
-    /// `span` of an object was written. Disk IO.
-    pub(crate) fn wrote(&self, object: &Arc<Object>, span: Span) {
-        let (warm, cold) = {
-            let mut pieces = lock(&self.pieces);
-            pieces.warm.push(Piece { object: Arc::downgrade(object), span });
-            let warm = pieces.warm.cut(self.bound - self.bound / COOLING);
-            warm.iter().cloned().for_each(|piece| pieces.cooling.push(piece));
-            (warm, pieces.cooling.cut(self.bound / COOLING))
-        };
-        // Of pages that the disk does not have yet, this begins to write them and no more.
-        warm.iter().chain(&cold).for_each(Piece::let_go);
-    }
-}
-
-impl Queue {
-    fn push(&mut self, piece: Piece) {
-        self.bytes += piece.span.len();
-        self.pieces.push_back(piece);
-    }
-
-    /// Takes out the oldest until no more than `bound` bytes are left.
-    fn cut(&mut self, bound: u64) -> Vec<Piece> {
-        let mut cut = Vec::new();
-        while self.bytes > bound
-            && let Some(piece) = self.pieces.pop_front()
-        {
-            self.bytes -= piece.span.len();
-            cut.push(piece);
+    /// Whether `bytes` more are to go through the page cache, in which they then count.
+    pub(crate) fn admits(&self, bytes: u64, now: Instant) -> bool {
+        let mut level = lock(&self.state);
+        let gone = now.duration_since(level.at).as_secs_f64() / WHILE.as_secs_f64();
+        let gone = (self.bound as f64 * gone) as u64;
+        let left = level.bytes.saturating_sub(gone);
+        *level = Level { bytes: left, at: now };
+        let fits = left.saturating_add(bytes) <= self.bound;
+        if fits {
+            level.bytes += bytes;
         }
-        cut
+        fits
     }
 }
 
-impl Piece {
-    /// A hint: where it fails, the kernel does as it does without one. Of an object that nobody
-    /// has open any more nothing is done.
-    fn let_go(&self) {
-        if let (Some(object), Some(len)) = (self.object.upgrade(), NonZeroU64::new(self.span.len()))
-        {
-            let _ = fadvise(&object.files.data, self.span.start, Some(len), Advice::DontNeed);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use crate::map::codec::{Mark, Record, Seal};
 use crate::schedule::{AtomicBool, Mutex, MutexGuard};
 use crate::seal::seal_of;
 use blocks::Blocks;
-pub(crate) use bytes::{BlockRead, allocate, deallocate, is_intact, write_block};
+pub(crate) use bytes::{BlockRead, Direct, allocate, deallocate, is_intact, write_block};
 
 /// How long a process that made no progress is passed by without waiting for it again.
 const STUCK_FOR: Duration = Duration::from_secs(10);

@@ -38,6 +38,11 @@ impl Snapshot {
         self.lease.as_ref().map_or(0, Lease::bytes)
     }
 
+    /// Whether there was memory to keep it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.lease.is_some()
+    }
+
     /// The names in order.
     pub(crate) fn facts(&self) -> &[Arc<Fact>] {
         &self.facts

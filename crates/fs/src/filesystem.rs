@@ -36,7 +36,8 @@ pub(crate) struct Shared {
     pub(crate) handles: Handles,
     pub(crate) hidden: Hidden,
     pub(crate) looks: Flights<(NodeId, Box<str>), StoreResult<Sight>>,
-    pub(crate) listings: Flights<NodeId, StoreResult<Collected>>,
+    /// By directory, and up to how many names it is listed.
+    pub(crate) listings: Flights<(NodeId, usize), StoreResult<Collected>>,
     /// Held by who finds out why the first read of a file was refused.
     pub(crate) correcting: tokio::sync::Mutex<()>,
     /// Where files are made known to the kernel, if it reads any by itself.

@@ -10,9 +10,12 @@ use crate::attr::NodeId;
 use crate::directory::{self, KeyOrder, Snapshot, sightings};
 use crate::fact::Fact;
 use crate::filesystem::Shared;
+use crate::ttl::GRANT;
 
 /// Names of a directory up to which it is listed as a whole.
 const WHOLE_MAX: usize = 100_000;
+/// Names of a directory up to which it is listed to know what it does not have.
+const FILLED_MAX: usize = 4000;
 /// Names in a page: the most that S3 gives.
 const PAGE: u16 = 1000;
 /// How long a snapshot waits for memory before it does without being kept.
@@ -52,19 +55,59 @@ impl Place {
 impl Shared {
     /// Lists the directory `node`, or waits with those who do.
     pub(crate) async fn collect(self: &Arc<Self>, node: NodeId) -> StoreResult<Collected> {
-        let prefix = self.tree().key(node);
-        let shared = self.clone();
-        let asked = (self.clock.now(), Duration::MAX);
-        let flight = self
-            .listings
-            .join(node, asked, || async move { shared.list_all(node, &prefix).await }.boxed());
-        flight.await
+        self.collect_up_to(node, WHOLE_MAX, Duration::MAX).await
     }
 
-    async fn list_all(&self, node: NodeId, prefix: &str) -> StoreResult<Collected> {
+    /// Where a directory is being filled, lists it, so that memory knows of names that they are not
+    /// there. Says whether it may know more than before.
+    pub(crate) async fn list_for_absences(self: &Arc<Self>, node: NodeId) -> bool {
+        let asked = self.clock.now();
+        if !self.tree().is_worth_listing(node, asked) {
+            return false;
+        }
+        let listed = self.collect_up_to(node, FILLED_MAX, GRANT).await;
+        let (mut tree, now) = (self.tree(), self.clock.now());
+        let Ok(Collected::Whole(snapshot)) = listed else {
+            tree.leave_alone(node, now);
+            return false;
+        };
+        // An answer that an earlier process kept, or that there was no memory to keep, does not
+        // help the next one.
+        match snapshot.is_kept() && asked.since(snapshot.fetched) <= GRANT {
+            true => tree.listed_for_absences(node, snapshot.fetched, now),
+            false => tree.leave_alone(node, now),
+        }
+        true
+    }
+
+    /// Does so in the background, when the last such listing is about to be too old.
+    pub(crate) fn list_again_for_absences(self: &Arc<Self>, node: NodeId) {
+        if self.tree().is_to_be_listed_again(node, self.clock.now()) {
+            let shared = self.clone();
+            self.background.spawn(async move {
+                shared.list_for_absences(node).await;
+            });
+        }
+    }
+
+    /// Lists the directory `node` as long as it has no more than `most` names, or waits with
+    /// those who have begun to no longer than `age` ago.
+    async fn collect_up_to(
+        self: &Arc<Self>,
+        node: NodeId,
+        most: usize,
+        age: Duration,
+    ) -> StoreResult<Collected> {
+        let prefix = self.tree().key(node);
+        let (shared, asked) = (self.clone(), (self.clock.now(), age));
+        let list = || async move { shared.list_all(node, &prefix, most).await }.boxed();
+        self.listings.join((node, most), asked, list).await
+    }
+
+    async fn list_all(&self, node: NodeId, prefix: &str, most: usize) -> StoreResult<Collected> {
         let (mut names, mut place) = (Vec::new(), Place::default());
         let mut fetched = self.next_page(prefix, &mut place, &mut names).await?;
-        while !place.over && names.len() <= WHOLE_MAX {
+        while !place.over && names.len() <= most {
             fetched = fetched.min(self.next_page(prefix, &mut place, &mut names).await?);
         }
         if !place.over {

@@ -32,7 +32,8 @@ pub(crate) enum Age {
 }
 
 impl Fs {
-    /// What `name` in the directory `parent` stands for. Counts one lookup when it is found.
+    /// What `name` in the directory `parent` stands for. Counts one lookup when it is found. Must be
+    /// called inside a runtime.
     ///
     /// # Errors
     /// [`Errno::Invalid`] and [`Errno::NameTooLong`] for a name no key can have;
@@ -42,6 +43,14 @@ impl Fs {
         let name = names::component(name)?;
         let shared = &self.shared;
         if let Some(known) = shared.recall(parent, name)? {
+            if matches!(known, Lookup::Absent { .. }) {
+                shared.list_again_for_absences(parent);
+            }
+            return Ok(known);
+        }
+        if shared.list_for_absences(parent).await
+            && let Some(known) = shared.recall(parent, name)?
+        {
             return Ok(known);
         }
         let sight = shared.look("lookup", parent, name, Age::Ttl).await?;

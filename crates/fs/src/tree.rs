@@ -10,6 +10,7 @@
 //! node, the snapshot of the directory, and the list of absences.
 
 mod absence;
+mod filling;
 mod know;
 mod own;
 mod path;
@@ -275,9 +276,7 @@ impl Tree {
     /// A pass over the directory `id`, listed at `since`, is being read.
     pub(crate) fn extend_window(&mut self, id: NodeId, since: Time, now: Time) {
         if let Some(directory) = self.directories.get_mut(&id) {
-            // In the unit of `Node::seen`, with which it is compared.
-            let since = Time(Duration::from_millis(millis(since)));
-            directory.window = Some(Window { since, until: now + IDLE_HANDLE });
+            directory.window = Some(Window::new(since, now + IDLE_HANDLE));
         }
     }
 

@@ -42,14 +42,27 @@ pub(crate) struct Policy {
 /// A stretch of time in which a directory's listing is being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// When the pass over the directory began.
-    pub(crate) since: Time,
-    /// Until when what that pass showed answers for its names.
+    /// When the listing was asked for.
+    since: Time,
+    /// Until when what it showed answers for its names.
     pub(crate) until: Time,
 }
 
 impl Window {
-    fn covers(&self, seen: Time, now: Time) -> bool {
+    /// From `since` until `until`.
+    pub(crate) fn new(since: Time, until: Time) -> Self {
+        // In the unit of what was seen, with which it is compared.
+        let millis = u64::try_from(since.0.as_millis()).unwrap_or(u64::MAX);
+        Self { since: Time(Duration::from_millis(millis)), until }
+    }
+
+    /// How much of it is left.
+    pub(crate) fn left(&self, now: Time) -> Duration {
+        self.until.since(now)
+    }
+
+    /// Whether what was seen at `seen` was seen in it, and it is not over.
+    pub(crate) fn covers(&self, seen: Time, now: Time) -> bool {
         self.since <= seen && now <= self.until
     }
 }

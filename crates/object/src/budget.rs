@@ -10,7 +10,7 @@
 //! nobody is waiting for.
 
 use std::collections::VecDeque;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -20,6 +20,8 @@ use tokio::time::timeout;
 
 use crate::CHUNK;
 
+/// The largest border that a disk or the memory of one is known to ask for, bytes.
+const PAGE: usize = 4096;
 /// How often those who hold bytes are asked again while somebody waits.
 const RECLAIM_PERIOD: Duration = Duration::from_millis(20);
 /// After how many of these it is urgent: two seconds, in which whoever reads makes room.
@@ -44,7 +46,7 @@ pub struct Budget {
 struct State {
     used: u64,
     peak: u64,
-    pool: Vec<Vec<u8>>,
+    pool: Vec<Memory>,
     waiting: VecDeque<Waiter>,
     holders: Vec<Weak<dyn Reclaim>>,
 }
@@ -165,7 +167,7 @@ impl Budget {
         }
     }
 
-    fn give_back(self: &Arc<Self>, bytes: u64, buffer: Option<Vec<u8>>) {
+    fn give_back(self: &Arc<Self>, bytes: u64, buffer: Option<Memory>) {
         let granted = {
             let mut state = self.lock();
             state.used = state.used.saturating_sub(bytes);
@@ -191,7 +193,7 @@ impl Budget {
         granted
     }
 
-    fn pooled(&self) -> Option<Vec<u8>> {
+    fn pooled(&self) -> Option<Memory> {
         self.lock().pool.pop()
     }
 
@@ -238,11 +240,12 @@ impl Lease {
 
     /// Makes the first `len` bytes of the lease into a buffer, at most one [`CHUNK`]. Its content
     /// is left from an earlier use, or zeros. A lease with fewer bytes left gives a shorter buffer.
+    /// A whole chunk begins on a page border.
     pub fn buffer(&mut self, len: u64) -> Buffer {
         let lease = self.split(len.min(CHUNK));
         let len = usize::try_from(lease.bytes).unwrap_or(0);
         let pooled = if lease.bytes == CHUNK { lease.budget.pooled() } else { None };
-        let data = pooled.unwrap_or_else(|| vec![0; len]);
+        let data = pooled.unwrap_or_else(|| Memory::new(len));
         Buffer { data, lease }
     }
 }
@@ -257,21 +260,41 @@ impl Drop for Lease {
 
 /// Leased memory: at most one [`CHUNK`] of bytes.
 pub struct Buffer {
-    data: Vec<u8>,
+    data: Memory,
     lease: Lease,
+}
+
+/// Bytes; a whole chunk of them begins on a page border, where disks can write it from without the
+/// page cache.
+#[derive(Default)]
+struct Memory {
+    bytes: Vec<u8>,
+    /// What of it is used.
+    used: Range<usize>,
+}
+
+impl Memory {
+    fn new(len: usize) -> Self {
+        if len as u64 != CHUNK {
+            return Self { bytes: vec![0; len], used: 0..len };
+        }
+        let bytes = vec![0; len + PAGE];
+        let start = bytes.as_ptr().align_offset(PAGE).min(PAGE);
+        Self { bytes, used: start..start + len }
+    }
 }
 
 impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.data
+        self.data.bytes.get(self.data.used.clone()).unwrap_or_default()
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.data
+        self.data.bytes.get_mut(self.data.used.clone()).unwrap_or_default()
     }
 }
 
@@ -279,7 +302,7 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.lease.bytes);
         let data = std::mem::take(&mut self.data);
-        let pooled = (data.len() as u64 == CHUNK).then_some(data);
+        let pooled = (data.used.len() as u64 == CHUNK).then_some(data);
         self.lease.budget.give_back(bytes, pooled);
     }
 }

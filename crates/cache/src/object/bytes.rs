@@ -2,16 +2,18 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
 
 use crc_fast::{CrcAlgorithm, Digest};
 use object::{BLOCK, Buffer, CHUNK, Chunk, Lease, Span};
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open};
 use rustix::io::pwritev;
 
 use super::Object;
 use crate::map::codec::{Record, crc};
-use crate::schedule::step;
+use crate::schedule::{AtomicBool, step};
 
 /// What reading a block gave.
 pub(crate) enum BlockRead {
@@ -82,9 +84,54 @@ pub(crate) fn deallocate(data: &File, span: Span) {
     let _ = fallocate(data, how, span.start, span.len());
 }
 
-/// Writes the chunks of block `number` and answers the block's checksum.
-pub(crate) fn write_block(data: &File, number: u64, chunks: &[Chunk]) -> io::Result<u32> {
-    let mut at = number * BLOCK;
+/// A way to a data file past the page cache (open(2), `O_DIRECT`).
+pub(crate) struct Direct {
+    data: File,
+    /// It did not work once: the disk may want other borders than ours, or be full.
+    refused: AtomicBool,
+}
+
+impl Direct {
+    /// A way to `data`, where its file system has one.
+    pub(crate) fn to(data: &File) -> Option<Self> {
+        let path = format!("/proc/self/fd/{}", data.as_raw_fd());
+        let flags = OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC;
+        step();
+        let data = File::from(open(path, flags, Mode::empty()).ok()?);
+        Some(Self { data, refused: AtomicBool::new(false) })
+    }
+
+    /// Writes those of `chunks` that can go this way, the first of which belongs to `at`, and
+    /// answers the others. Whole chunks begin and end where disks want it, in memory too.
+    fn write<'a>(&self, at: u64, chunks: &'a [Chunk]) -> &'a [Chunk] {
+        let whole = chunks.iter().take_while(|chunk| chunk.len() as u64 == CHUNK).count();
+        let (whole, rest) = chunks.split_at(whole);
+        if self.refused.load(Ordering::Relaxed) {
+            return chunks;
+        }
+        let written = write_all(&self.data, at, whole).is_ok();
+        self.refused.store(!written, Ordering::Relaxed);
+        if written { rest } else { chunks }
+    }
+}
+
+/// Writes the chunks of block `number`, the `direct` way as far as that goes, and answers the
+/// block's checksum.
+pub(crate) fn write_block(
+    data: &File,
+    direct: Option<&Direct>,
+    number: u64,
+    chunks: &[Chunk],
+) -> io::Result<u32> {
+    let at = number * BLOCK;
+    let left = direct.map_or(chunks, |direct| direct.write(at, chunks));
+    let done = (chunks.len() - left.len()) as u64 * CHUNK;
+    write_all(data, at + done, left)?;
+    let parts: Vec<&[u8]> = chunks.iter().map(|chunk| &***chunk).collect();
+    Ok(crc(&parts))
+}
+
+fn write_all(data: &File, mut at: u64, chunks: &[Chunk]) -> io::Result<()> {
     let mut slices: Vec<_> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
     let mut rest = slices.as_mut_slice();
     while !rest.is_empty() {
@@ -99,8 +146,7 @@ pub(crate) fn write_block(data: &File, number: u64, chunks: &[Chunk]) -> io::Res
             Err(errno) => return Err(errno.into()),
         }
     }
-    let parts: Vec<&[u8]> = chunks.iter().map(|chunk| &***chunk).collect();
-    Ok(crc(&parts))
+    Ok(())
 }
 
 /// Whether a block of the data file has this checksum now.
@@ -127,3 +173,6 @@ fn checksum(data: &File, block: Span) -> io::Result<u32> {
     }
     Ok(u32::try_from(digest.finalize()).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

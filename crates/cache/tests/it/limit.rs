@@ -122,8 +122,11 @@ fn a_process_that_fills() {
             panic!("not made");
         };
         // As every filler does: from now on nobody evicts it. If it was evicted before, then what
-        // was made of it was counted as free, and so it has to be counted as used first.
-        assert!(files.map.try_claim(0..header.blocks()).unwrap());
+        // was made of it was counted as free, and so it has to be counted as used first. Whoever
+        // just evicts has the claim for a moment.
+        while !files.map.try_claim(0..header.blocks()).unwrap() {
+            pause(Duration::from_millis(1));
+        }
         let written = match files.unlinked().unwrap() {
             true => overhead(version.size),
             false => charge,

@@ -53,7 +53,13 @@ impl Tree {
         }
         let Some((seen, fact)) = self.last_seen(parent, name) else { return Known::Unknown };
         let Some(fact) = fact else {
-            return self.policy.absent_left(seen, now).map_or(Known::Unknown, Known::Absent);
+            return match self.policy.absent_left(seen, now) {
+                Some(left) => Known::Absent(left),
+                None if self.is_absent_while_filled(parent, seen, now) => {
+                    Known::Absent(Duration::ZERO)
+                }
+                None => Known::Unknown,
+            };
         };
         let gone = self.current(parent, name).and_then(|id| self.nodes.get(&id));
         if gone.is_some_and(|node| node.gone && node.fact.same_version(&fact)) {
@@ -85,12 +91,11 @@ impl Tree {
         };
         let snapshot = self.directories.get(&parent).and_then(|d| d.snapshot.as_ref());
         let listed = snapshot.map(|s| (millis(s.fetched), s.get(name)));
-        let (seen, fact) = match (own, listed) {
-            // The same listing may have made the node: it then knows no less.
-            (Some(own), Some(listed)) if listed.0 > own.0 => listed,
-            (Some(own), _) => own,
-            (None, listed) => listed?,
-        };
+        let changed = self.changed(parent, name).map(|(at, fact)| (millis(at), fact));
+        // Of several at one time the first: the same listing may have made the node, which then
+        // knows no less.
+        let sights = [own, changed, listed].into_iter().flatten();
+        let (seen, fact) = sights.reduce(|best, one| if one.0 > best.0 { one } else { best })?;
         Some((Time(Duration::from_millis(seen)), fact.cloned()))
     }
 }

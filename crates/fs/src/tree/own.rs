@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use object::Time;
 
+use super::filling::Fillings;
 use super::{Node, Tree, millis, path};
 use crate::attr::{Kind, NodeId, ROOT};
 use crate::fact::{Fact, Tag};
@@ -25,6 +26,7 @@ pub(super) struct Own {
     /// the directory is there.
     below: HashMap<NodeId, u32>,
     written: HashMap<NodeId, Written>,
+    pub(super) fillings: Fillings,
 }
 
 /// What was done to a name.
@@ -52,7 +54,9 @@ impl Tree {
     /// Makes a file in `parent` that only this mount has; `None` when it has something of this
     /// name already, or when there is no such parent.
     pub(crate) fn make_file(&mut self, parent: NodeId, name: &str, now: Time) -> Option<NodeId> {
-        self.make(parent, Fact::unpublished(name, now), now)
+        let id = self.make(parent, Fact::unpublished(name, now), now)?;
+        self.note_made(parent, now);
+        Some(id)
     }
 
     /// Makes a directory in `parent`, which stays until it is removed here.
@@ -314,6 +318,7 @@ impl Tree {
         self.open_file(id);
         self.own.written.insert(id, Written { size: 0, modified: now });
         if let Some(parent) = self.nodes.get(&id).map(|node| node.parent) {
+            self.count_writers(parent, 1);
             self.count_below(parent, 1);
         }
     }
@@ -334,6 +339,7 @@ impl Tree {
             return;
         }
         if let Some(parent) = self.nodes.get(&id).map(|node| node.parent) {
+            self.count_writers(parent, -1);
             self.count_below(parent, -1);
         }
         self.close_file(id);
@@ -342,6 +348,18 @@ impl Tree {
     /// Nothing is known of the directory `id` any more.
     pub(super) fn forget_directory(&mut self, id: NodeId) {
         self.own.changes.remove(&id);
+        self.own.fillings.remove(&id);
+    }
+
+    /// What this mount did to `name` in `directory`, and when, as far as that is remembered;
+    /// `None` in it for a name that was taken away.
+    pub(super) fn changed(
+        &self,
+        directory: NodeId,
+        name: &str,
+    ) -> Option<(Time, Option<&Arc<Fact>>)> {
+        let (at, fact) = self.own.changes.get(&directory)?.get(name)?.since.as_ref()?;
+        Some((*at, fact.as_ref()))
     }
 
     /// Whether nobody but a writer can have the file `id`: it can then be replaced as it is.

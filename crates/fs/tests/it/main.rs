@@ -7,6 +7,7 @@ mod attributes;
 mod changes;
 mod counts;
 mod directories;
+mod filling;
 mod identity;
 mod listing;
 mod memory;

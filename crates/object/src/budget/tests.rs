@@ -116,3 +116,16 @@ async fn one_who_gave_up_waiting_keeps_nobody_else_waiting() {
     assert_eq!(small.unwrap().bytes(), 40);
     assert!(large.await.unwrap());
 }
+
+#[test]
+fn a_whole_chunk_begins_on_a_page_border_also_when_it_is_used_again() {
+    let budget = Budget::new(4 * CHUNK);
+    for _ in 0..3 {
+        let mut lease = budget.try_lease(3 * CHUNK, 0).unwrap();
+        let buffers: Vec<_> = (0..3).map(|_| lease.buffer(CHUNK)).collect();
+        for buffer in &buffers {
+            assert_eq!((buffer.len() as u64, buffer.as_ptr().addr() % 4096), (CHUNK, 0));
+        }
+    }
+    assert_eq!(budget.try_lease(CHUNK, 0).unwrap().buffer(5).len(), 5);
+}

@@ -308,7 +308,7 @@ impl Begun {
         let chunks: Vec<_> = block.chunks().map(chunk).collect();
         let sealed = exploring(false, || object.mark().unwrap().seal.is_some());
         assert!(!sealed, "a sealed object is written to");
-        write_down(object, number, &chunks).unwrap();
+        write_down(object, None, number, &chunks).unwrap();
         self.room.settle(object.identity(), block.len());
         self.filling.reach(number + 1);
     }
