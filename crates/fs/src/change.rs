@@ -12,7 +12,9 @@ use crate::names;
 use crate::writer::Writer;
 use crate::writers::AFTER_CLOSE;
 
-const DELETE: &str = "an object can be deleted only under --allow-delete";
+const DELETE: &str =
+    "an object can be deleted, or moved by a copy and a delete, only under --allow-delete";
+const RENAME: &str = "nothing in a bucket can be renamed: what copies and deletes instead goes on (mv, rsync, Spark), what does not has to do it on a local disk (git clone --separate-git-dir)";
 const WRITTEN: &str = "the file is being written: it can be removed once that is closed";
 const TRUNCATE: &str =
     "an object cannot be cut or grown, only be emptied, and that under --allow-overwrite";
@@ -138,12 +140,13 @@ impl Fs {
     }
 
     /// Gives what is `name` in `parent` another name: no object can be renamed, so programs are
-    /// told to copy it and to delete it.
+    /// told to copy it and to delete it, or, where they could not delete it, to leave it.
     ///
     /// # Errors
-    /// [`Errno::CrossDevice`] where there is something to rename; [`Errno::NotFound`];
-    /// [`Errno::Exists`] where nothing is to be replaced; [`Errno::Invalid`] for other flags;
-    /// [`Errno::NameTooLong`]; [`Errno::ReadOnly`]; and as [`Fs::lookup`].
+    /// [`Errno::CrossDevice`] where there is something to rename, and [`Errno::NotPermitted`]
+    /// where it may not be deleted; [`Errno::NotFound`]; [`Errno::Exists`] where nothing is to be
+    /// replaced; [`Errno::Invalid`] for other flags; [`Errno::NameTooLong`]; [`Errno::ReadOnly`];
+    /// and as [`Fs::lookup`].
     pub async fn rename(
         &self,
         parent: NodeId,
@@ -158,11 +161,11 @@ impl Fs {
         if flags.others {
             return Err(Errno::Invalid);
         }
-        shared.stands("rename", parent, name).await?.ok_or(Errno::NotFound)?;
+        let id = shared.stands("rename", parent, name).await?.ok_or(Errno::NotFound)?;
         let target = shared.stands("rename", new_parent, new_name).await?;
         match target.filter(|_| flags.no_replace) {
             Some(_) => Err(Errno::Exists),
-            None => Err(Errno::CrossDevice),
+            None => Err(shared.rename_refused(id)),
         }
     }
 
@@ -249,6 +252,21 @@ impl Shared {
             written.size = 0;
         }
         Ok(())
+    }
+
+    /// Why `id` is not renamed. Who would copy it for nothing, as it cannot be deleted afterwards,
+    /// is not made to.
+    fn rename_refused(&self, id: NodeId) -> Errno {
+        let (key, here) = {
+            let tree = self.tree();
+            let unpublished = tree.node(id).is_some_and(|node| node.fact.is_unpublished());
+            (tree.key(id), unpublished)
+        };
+        if !here && !self.config.writes.allow_delete {
+            return self.refuse_by("rename", &key, DELETE);
+        }
+        self.advice.tell("rename", &key, RENAME, self.clock.now());
+        Errno::CrossDevice
     }
 
     /// Whether attributes may be set that no object has: of what is here only, they may, and mean

@@ -96,7 +96,8 @@ impl Fs {
     /// opened; [`Errno::Access`]; [`Errno::Io`].
     pub async fn read(&self, handle: HandleId, offset: u64, len: u32) -> Result<Slices, Errno> {
         let shared = &self.shared;
-        let file = shared.handles.lock().file(handle).ok_or(Errno::BadHandle)?;
+        let file = shared.handles.lock().file(handle);
+        let Some(file) = file else { return Err(shared.unreadable(handle)) };
         let mut answer = file.reader.read(offset, len).await;
         if let Err(error) = &answer
             && error.kind() == ErrorKind::Changed

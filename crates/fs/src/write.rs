@@ -20,6 +20,7 @@ use crate::writers::AFTER_CLOSE;
 const OVERWRITE: &str =
     "an object can be replaced only under --allow-overwrite, and only as a whole (O_TRUNC)";
 const APPEND: &str = "an object cannot be appended to or changed in place: copy it, change the copy, and replace it (--allow-overwrite); --incremental-upload comes later";
+const READ_BACK: &str = "what is being written cannot be read by whom it is written, only once it is closed: write it to a local disk, and copy it";
 const WRITTEN: &str = "the file is being written by somebody else: it can be opened for writing or removed once that is closed";
 
 /// Where changes go, and what files are written by.
@@ -215,6 +216,14 @@ impl Shared {
             Writable::Lost => Err(Errno::Io),
             Writable::No => Err(Errno::BadHandle),
         }
+    }
+
+    /// Why nothing is read by `handle`.
+    pub(crate) fn unreadable(&self, handle: HandleId) -> Errno {
+        if let Ok((_, writer)) = self.writer_of(handle) {
+            self.advice.tell("read", writer.key.as_str(), READ_BACK, self.clock.now());
+        }
+        Errno::BadHandle
     }
 
     /// What `name` in `parent` stands for, as something is about to be done to it.

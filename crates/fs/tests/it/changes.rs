@@ -305,6 +305,24 @@ async fn renaming_is_left_to_who_asks() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_deleted_is_not_even_copied_to_be_renamed() {
+    let mount = Mount::new(MINUTE);
+    mount.put("a", "x");
+    mount.put("d/c", "x");
+    let (_, handle) = mount.open_new("new").await.unwrap();
+    for (from, want) in [
+        ("a", Errno::NotPermitted),
+        ("d", Errno::NotPermitted),
+        ("new", Errno::CrossDevice),
+        ("no", Errno::NotFound),
+    ] {
+        let renamed = mount.fs.rename(ROOT, from.as_bytes(), ROOT, b"to", RenameFlags::default());
+        assert_eq!(renamed.await, Err(want), "{from}");
+    }
+    mount.close(handle).await.unwrap();
+}
+
+#[tokio::test]
 async fn attributes_can_be_set_of_what_is_here_only_and_else_quietly() {
     let loud = Mount::new(MINUTE);
     let writes = Writes { quiet_attributes: true, ..Writes::default() };
