@@ -19,5 +19,6 @@ mod refusals;
 mod remembered;
 mod resolve;
 mod successor;
+mod write_counts;
 mod write_model;
 mod writing;
