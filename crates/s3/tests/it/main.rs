@@ -15,5 +15,6 @@ mod lab_writes;
 mod lost_answers;
 mod reading;
 mod script;
+mod stores;
 mod write_answers;
 mod writing;
