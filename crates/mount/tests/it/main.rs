@@ -31,6 +31,7 @@ mod stalls;
 mod stores;
 mod surroundings;
 mod warm;
+mod writers;
 mod writing;
 mod written;
 

@@ -20,15 +20,15 @@ const WRITES: [&str; 6] = [
     "DeleteObject",
 ];
 
-fn writes(server: &Server) -> [u64; 6] {
+pub(crate) fn writes(server: &Server) -> [u64; 6] {
     WRITES.map(|operation| server.count(operation))
 }
 
-fn open_mount(bucket: &Bucket<'_>, words: &[&str]) -> Mount {
+pub(crate) fn open_mount(bucket: &Bucket<'_>, words: &[&str]) -> Mount {
     start(bucket.server).words(words).mount(&bucket.name)
 }
 
-fn content(size: u64, seed: u64) -> Vec<u8> {
+pub(crate) fn content(size: u64, seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(size).unwrap()];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);
     bytes
@@ -36,14 +36,14 @@ fn content(size: u64, seed: u64) -> Vec<u8> {
 
 /// Writes a file by a program of its own: when another test starts one, what is open here is
 /// inherited, and closed, which publishes what is there.
-fn copy(bytes: &[u8], to: &Path) -> bool {
+pub(crate) fn copy(bytes: &[u8], to: &Path) -> bool {
     let source = tempfile::NamedTempFile::new().unwrap();
     fs::write(source.path(), bytes).unwrap();
     let (from, to) = (format!("if={}", source.path().display()), format!("of={}", to.display()));
     run(Command::new("dd").args([&*from, &to, "bs=1M", "conv=fsync"])).code == Some(0)
 }
 
-fn shell(directory: &Path, script: &str) -> String {
+pub(crate) fn shell(directory: &Path, script: &str) -> String {
     run(Command::new("bash").args(["-euc", script]).current_dir(directory)).ok()
 }
 
@@ -68,6 +68,26 @@ fn a_file_of_one_part_is_one_request_and_a_larger_one_an_upload() {
     assert_eq!(writes(&server), [2, 1, 6, 1, 0, 0]);
 }
 
+/// Files of any size are in the store, and come back as they were.
+pub(crate) fn files_of_any_size_come_back(server: &Server) {
+    let bucket = server.bucket("sizes");
+    let mount = open_mount(&bucket, &[]);
+    for (name, size) in
+        [("small", 5), ("part", 8 * MIB), ("more", 8 * MIB + 1), ("large", 41 * MIB)]
+    {
+        let bytes = content(size, size);
+        assert!(copy(&bytes, &mount.path(name)), "{name}");
+        assert!(bucket.get(name) == bytes, "{name}");
+        assert!(fs::read(mount.path(name)).unwrap() == bytes, "{name}");
+    }
+    shell(mount.directory(), ": > empty; mkdir d; echo x > d/file");
+    until("an empty file is stored", Duration::from_secs(5), || bucket.find("empty").is_some());
+    assert_eq!((bucket.get("empty"), bucket.get("d/file")), (vec![], b"x\n".to_vec()));
+    let listed = shell(mount.directory(), "find . -type f -printf '%P %s\n' | sort");
+    assert_eq!(listed, "d/file 2\nempty 0\nlarge 42991616\nmore 8388609\npart 8388608\nsmall 5\n");
+    assert!(bucket.uploads().is_empty());
+}
+
 #[test]
 fn what_was_written_is_read_back_from_the_cache_without_a_request() {
     let _turn = busy();
@@ -87,27 +107,103 @@ fn what_was_written_is_read_back_from_the_cache_without_a_request() {
     }
 }
 
+pub(crate) fn several_write_to_one_descriptor(server: &Server, words: &[&str]) {
+    let bucket = server.bucket("descriptor");
+    let mount = open_mount(&bucket, words);
+    shell(mount.directory(), "(exec 3>f; (echo a >&3); echo b >&3)");
+    assert_eq!(bucket.get("f"), b"a\nb\n");
+    // Beyond one part the store copies what it has.
+    let script = "(exec 3>g; (head -c 9000000 /dev/zero >&3); (head -c 3 /dev/zero >&3); echo >&3)";
+    shell(mount.directory(), script);
+    let expected = [vec![0; 9_000_003], b"\n".to_vec()].concat();
+    assert!(bucket.get("g") == expected);
+    assert!(bucket.uploads().is_empty());
+}
+
 #[test]
 fn a_descriptor_that_several_processes_write_to_has_all_their_bytes() {
     let _turn = busy();
-    for server in [&Server::lab(), seaweedfs()] {
-        let bucket = server.bucket("descriptor");
-        let mount = open_mount(&bucket, &[]);
-        shell(mount.directory(), "(exec 3>f; (echo a >&3); echo b >&3)");
-        assert_eq!(bucket.get("f"), b"a\nb\n");
-        // Beyond one part the store copies what it has.
-        let script =
-            "(exec 3>g; (head -c 9000000 /dev/zero >&3); (head -c 3 /dev/zero >&3); echo >&3)";
+    several_write_to_one_descriptor(&Server::lab(), &[]);
+    several_write_to_one_descriptor(seaweedfs(), &[]);
+}
+
+#[test]
+fn each_process_that_closes_a_descriptor_publishes_what_is_new_in_it() {
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("closed");
+    let mount = open_mount(&bucket, &[]);
+    let python = |size: u32, how: &str| {
+        format!(
+            "python3 -c 'import subprocess
+f = open(\"f\", \"wb\", 0)
+for _ in range(3): f.write(b\"x\" * {size}); subprocess.run([\"true\"]{how})'"
+        )
+    };
+    let from = tempfile::tempdir().unwrap();
+    fs::write(from.path().join("file"), content(20 * MIB, 9)).unwrap();
+    let tar = format!("tar -C {} -czf f file", from.path().display());
+    // One put a command; beyond a part, a copy and an upload of what is new.
+    for (script, puts, uploads, parts, copies) in [
+        ("{ /bin/echo a; /bin/echo b; /bin/echo c; } > f", 3, 0, 0, 0),
+        ("{ echo a; echo b; echo c; } > f", 1, 0, 0, 0),
+        ("{ /bin/echo a; /bin/echo b; /bin/echo c; } | cat > f", 1, 0, 0, 0),
+        ("{ head -c 9000000 /dev/zero; /bin/echo b; /bin/echo c; } > f", 0, 3, 4, 2),
+        (&python(100, ""), 3, 0, 0, 0),
+        (&python(100, ", close_fds=False"), 3, 0, 0, 0),
+        (&python(4_000_000, ""), 2, 1, 2, 0),
+        (&tar, 0, 1, 3, 0),
+    ] {
+        server.lab_itself().reset_counters();
         shell(mount.directory(), script);
-        let expected = [vec![0; 9_000_003], b"\n".to_vec()].concat();
-        assert!(bucket.get("g") == expected);
-        assert!(bucket.uploads().is_empty());
+        let wanted = [puts, uploads, parts, uploads, 0, 0];
+        let copied = server.count("UploadPartCopy");
+        assert_eq!((writes(&server), copied), (wanted, copies), "{script}");
+        bucket.delete("f");
+        until("the name is free", Duration::from_secs(5), || !mount.path("f").exists());
+    }
+}
+
+#[test]
+fn within_a_ttl_changes_cost_what_they_store_and_a_directory_one_look_at_its_end() {
+    let _turn = busy();
+    let server = Server::lab();
+    let bucket = server.bucket("changes");
+    for name in ["a", "b", "c", "d", "e"] {
+        bucket.put(name, "text");
+    }
+    let words = ["--metadata-ttl", "60", "--allow-overwrite", "--allow-delete"];
+    let mount = open_mount(&bucket, &words);
+    shell(mount.directory(), "ls -l");
+    for (script, lists, gets, puts, deletes) in [
+        ("echo more > a", 0, 0, 1, 0),
+        ("dd if=/dev/null of=b status=none", 0, 0, 1, 0),
+        ("python3 -c 'import os; os.truncate(\"c\", 0)'", 0, 0, 1, 0),
+        ("rm d", 0, 0, 0, 1),
+        ("mv e f", 0, 1, 1, 1),
+        ("mkdir made", 0, 0, 0, 0),
+        ("rmdir made", 1, 0, 0, 0),
+        ("! chmod 600 a", 0, 0, 0, 0),
+    ] {
+        server.lab_itself().reset_counters();
+        shell(mount.directory(), script);
+        until("what is empty is stored", Duration::from_secs(5), || {
+            server.count("PutObject") == puts
+        });
+        assert_eq!(writes(&server), [puts, 0, 0, 0, 0, deletes], "{script}");
+        let asked = ["ListObjectsV2", "HeadObject", "GetObject"].map(|name| server.count(name));
+        assert_eq!(asked, [lists, 0, gets], "{script}");
     }
 }
 
 #[test]
 fn nothing_that_is_there_is_replaced_or_deleted_unless_that_is_allowed() {
-    let server = Server::lab();
+    let _turn = busy();
+    what_is_there_is_kept(&Server::lab());
+    what_is_there_is_kept(seaweedfs());
+}
+
+pub(crate) fn what_is_there_is_kept(server: &Server) {
     let bucket = server.bucket("kept");
     bucket.put("old", "old");
     let refusing = open_mount(&bucket, &[]);
@@ -120,7 +216,7 @@ fn nothing_that_is_there_is_replaced_or_deleted_unless_that_is_allowed() {
     until("the flags are named", Duration::from_secs(5), || {
         ["--allow-overwrite", "--allow-delete"].into_iter().all(told)
     });
-    assert_eq!(writes(&server)[5], 0);
+    assert_eq!(bucket.get("old"), b"old");
     // Somebody else makes the name while it is written here: theirs stays.
     let script =
         "import os; f = open('new', 'w'); f.write('ours'); f.flush(); print(flush=True); input()
@@ -149,20 +245,17 @@ os._exit(0)";
     assert!(!allowing.path("old").exists());
 }
 
-#[test]
-fn programs_write_as_people_have_them_write() {
-    let _turn = busy();
-    for server in [&Server::lab(), seaweedfs()] {
-        let bucket = server.bucket("programs");
-        let words = ["--allow-overwrite", "--allow-delete", "--ignore-attribute-changes"];
-        let mount = open_mount(&bucket, &words);
-        let from = tempfile::tempdir().unwrap();
-        let big = content(12 * MIB + 1, 3);
-        fs::write(from.path().join("big"), &big).unwrap();
-        fs::write(from.path().join("note"), "text").unwrap();
-        let source = from.path().to_str().unwrap();
-        let script = format!(
-            "cp {source}/big copied; cp -p {source}/big preserved; mkdir -p tree/deep
+pub(crate) fn programs_write(server: &Server) {
+    let bucket = server.bucket("programs");
+    let words = ["--allow-overwrite", "--allow-delete", "--ignore-attribute-changes"];
+    let mount = open_mount(&bucket, &words);
+    let from = tempfile::tempdir().unwrap();
+    let big = content(12 * MIB + 1, 3);
+    fs::write(from.path().join("big"), &big).unwrap();
+    fs::write(from.path().join("note"), "text").unwrap();
+    let source = from.path().to_str().unwrap();
+    let script = format!(
+        "cp {source}/big copied; cp -p {source}/big preserved; mkdir -p tree/deep
              tar -C {source} -cf - . | tar -xf - -C tree
              rsync -a {source}/ synced; rsync -a --inplace {source}/ inplace
              dd if={source}/big of=dd bs=1M status=none
@@ -170,16 +263,29 @@ fn programs_write_as_people_have_them_write() {
              mv copied tree/deep/moved
              echo one > replaced; echo two > replaced
              rm -r synced"
-        );
-        shell(mount.directory(), &script);
-        for key in ["preserved", "tree/big", "inplace/big", "dd", "tree/deep/moved"] {
-            assert!(bucket.get(key) == big, "{key}");
-        }
-        assert_eq!(bucket.get("replaced"), b"two\n");
-        assert_eq!(bucket.get("py").len(), 1000);
-        assert_eq!((bucket.find("copied"), bucket.find("synced/note")), (None, None));
-        assert!(bucket.uploads().is_empty());
+    );
+    shell(mount.directory(), &script);
+    for key in ["preserved", "tree/big", "inplace/big", "dd", "tree/deep/moved"] {
+        assert!(bucket.get(key) == big, "{key}");
     }
+    assert_eq!(bucket.get("replaced"), b"two\n");
+    assert_eq!(bucket.get("py").len(), 1000);
+    assert_eq!((bucket.find("copied"), bucket.find("synced/note")), (None, None));
+    assert!(bucket.uploads().is_empty());
+}
+
+#[test]
+fn programs_write_as_people_have_them_write() {
+    let _turn = busy();
+    programs_write(&Server::lab());
+    programs_write(seaweedfs());
+}
+
+#[test]
+fn files_of_any_size_come_back_from_seaweedfs_too() {
+    let _turn = busy();
+    files_of_any_size_come_back(&Server::lab());
+    files_of_any_size_come_back(seaweedfs());
 }
 
 #[test]
