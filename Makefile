@@ -43,6 +43,7 @@ test-masked: setup ## The mount's tests as if the kernel had none of its newer f
 
 .PHONY: test-stores
 test-stores: setup ## The third S3 server: builds MinIO with Go, takes minutes
+	$(CARGO) test --release --locked -p s3 --test it -- --ignored --nocapture minio
 	$(IT) --ignored --nocapture minio
 
 .PHONY: test-spark-jars
@@ -55,6 +56,11 @@ spark: setup $(if $(MOUNT_S3),,build) ## Spark 3.5.3 with its JARs from a mount:
 	@scripts/spark-setup $(TARGET)/tools/spark
 	@scripts/spark --tools $(TARGET)/tools/spark --json $(TARGET)/spark.json $(SPARK_ARGS) \
 		$(or $(MOUNT_S3),$(BINARY))
+
+.PHONY: spark-write
+spark-write: setup $(if $(MOUNT_S3),,build) ## Spark 3.5.3 writes data sets into mounts: what works, and its requests
+	@scripts/spark-setup $(TARGET)/tools/spark
+	@scripts/spark-write --tools $(TARGET)/tools/spark $(or $(MOUNT_S3),$(BINARY))
 
 .PHONY: e2e-k8s
 e2e-k8s: setup $(if $(MOUNT_S3),,build) ## A real Kubernetes with the Spark operator: the guide, executed (E2E_ARGS="--only NAME --keep")
