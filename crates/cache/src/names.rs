@@ -44,17 +44,26 @@ impl Default for Names {
 }
 
 impl Names {
-    /// The answer to `request`, when one is kept that was fetched between `since` and `now`.
+    /// The answer to `request`, when one is kept that was fetched between `since` and `now`, and
+    /// after the last change that was made from here.
     pub(crate) fn recall(
         disk: &Disk,
         scope: &Scope,
         request: &ListingRequest,
         (since, now): (Time, Time),
     ) -> Option<Listing> {
-        let place = page::Place::of(scope, request);
-        let bytes = read(disk, &place).ok()?;
-        let listing = page::decode(&place, &bytes)?;
-        (since <= listing.fetched && listing.fetched <= now).then_some(listing)
+        let listing = kept(disk, scope, request)?;
+        let changed = kept(disk, scope, &changes()).map(|changes| changes.fetched);
+        let fits = since <= listing.fetched && listing.fetched <= now;
+        (fits && changed.is_none_or(|changed| changed < listing.fetched)).then_some(listing)
+    }
+
+    /// Something in the store was changed from here at `now`. What was listed before is not recalled
+    /// any more, by no process: whoever sees his own work undone by a restart calls that an error,
+    /// however old an answer he allows.
+    pub(crate) fn outdate(&self, disk: &Disk, scope: &Scope, now: Time) {
+        let nothing = Listing { objects: vec![], prefixes: vec![], next: None, fetched: now };
+        self.remember(disk, scope, &changes(), &nothing);
     }
 
     /// Keeps `listing` as the answer to `request`, in the place of the one before it.
@@ -123,6 +132,17 @@ impl Names {
         }
         Ok(())
     }
+}
+
+/// What no store is asked: under it is kept when something was last changed from here.
+fn changes() -> ListingRequest {
+    ListingRequest { prefix: "\0changes".into(), delimited: false, max_keys: 0, token: None }
+}
+
+/// The answer to `request` that is kept, of whatever time.
+fn kept(disk: &Disk, scope: &Scope, request: &ListingRequest) -> Option<Listing> {
+    let place = page::Place::of(scope, request);
+    page::decode(&place, &read(disk, &place).ok()?)
 }
 
 fn read(disk: &Disk, place: &page::Place) -> io::Result<Vec<u8>> {

@@ -105,6 +105,13 @@ impl WriteThrough {
         }
     }
 
+    /// The store has another object, or one less: listings from before are not to be shown by a
+    /// process that comes after this one.
+    async fn changed(&self) {
+        let (scope, now) = (self.scope.clone(), self.cache.clock.now());
+        self.cache.blocking(move |cache| cache.names.outdate(&cache.current(), &scope, now)).await;
+    }
+
     /// Takes note of what became of disk IO.
     fn worked<T>(&self, done: std::io::Result<T>) -> Option<T> {
         match done {
@@ -124,6 +131,7 @@ impl Sink for WriteThrough {
         let stored = self.sink.put(key, body, condition);
         let (stored, ()) = tokio::join!(stored, self.write(draft.clone(), 0, body));
         let meta = stored?;
+        self.changed().await;
         self.publish(draft, &meta).await;
         Ok(meta)
     }
@@ -167,6 +175,7 @@ impl Sink for WriteThrough {
         condition: &Condition,
     ) -> Result<Meta> {
         let meta = self.sink.complete(upload, parts, condition).await?;
+        self.changed().await;
         let draft = lock(&self.drafts).remove(&upload.id);
         self.publish(draft, &meta).await;
         Ok(meta)
@@ -182,6 +191,8 @@ impl Sink for WriteThrough {
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {
-        self.sink.delete(key).await
+        self.sink.delete(key).await?;
+        self.changed().await;
+        Ok(())
     }
 }

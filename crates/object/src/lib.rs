@@ -25,7 +25,7 @@ mod write;
 pub use budget::{Budget, Buffer, Lease, Reclaim, Share};
 pub use error::{Error, ErrorKind, Result};
 pub use flight::{Backlog, Chunk, Flight, Pilot};
-pub use mem::{MemCounts, MemStore, MemWrites};
+pub use mem::{MemCounts, MemStore, MemWrites, Mishap};
 pub use name::{BadBucket, BadKey, Bucket, ETag, Key, MAX_KEY};
 pub use span::{BLOCK, CHUNK, Span};
 pub use store::{Listing, ListingRequest, Meta, Source, StorageState, Store, Version};

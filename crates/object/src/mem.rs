@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use sink::MemWrites;
 use sink::Uploads;
+pub use sink::{MemWrites, Mishap};
 
 use crate::{
     Clock, ETag, Error, ErrorKind, Flight, Key, Lease, Listing, ListingRequest, Meta, Pilot,

@@ -3,11 +3,12 @@
 use super::root;
 
 /// The table of ARCHITECTURE.md: a crate of ours, and those of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("object", &[]),
     ("fuse", &[]),
     ("cluster", &[]),
     ("lab", &[]),
+    ("model", &[]),
     ("s3", &["object"]),
     ("fs", &["object"]),
     ("cache", &["object"]),

@@ -31,7 +31,7 @@ impl Source {
 
     /// Whether it is part of what is shipped.
     pub(super) fn is_product(&self) -> bool {
-        let for_tests = ["crates/testkit/", "xtask/"];
+        let for_tests = ["crates/model/", "crates/testkit/", "xtask/"];
         !self.is_test() && !for_tests.iter().any(|place| self.path.starts_with(place))
     }
 }

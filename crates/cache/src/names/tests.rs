@@ -161,3 +161,18 @@ proptest! {
         prop_assert_eq!(page::decode(&place, &page::encode(&place, &page).unwrap()), Some(page));
     }
 }
+
+#[test]
+fn what_was_listed_before_a_change_from_here_is_recalled_by_no_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = Names::default();
+    names.remember(&disk(dir.path()), &scope(), &asked("p"), &shows(&["a"], 100));
+    names.outdate(&disk(dir.path()), &scope(), T(101));
+    assert_eq!(recall(&disk(dir.path()), "p", 0, 200), None);
+    let other = Scope { bucket: "other".into(), ..scope() };
+    names.remember(&disk(dir.path()), &other, &asked("p"), &shows(&["a"], 100));
+    let recalled = Names::recall(&disk(dir.path()), &other, &asked("p"), (T(0), T(200)));
+    assert_eq!(recalled, Some(shows(&["a"], 100)), "of another bucket nothing was changed");
+    names.remember(&disk(dir.path()), &scope(), &asked("p"), &shows(&["b"], 102));
+    assert_eq!(recall(&disk(dir.path()), "p", 0, 200), Some(shows(&["b"], 102)));
+}

@@ -490,7 +490,7 @@ async fn a_successor_keeps_directories_and_has_lost_what_was_not_published() {
     fs.write_to(mount.store.clone());
     fs.restore(mount.fs.records()).unwrap();
     let (store, clock) = (mount.store.clone(), mount.clock.clone());
-    let next = Mount { store, fs, clock };
+    let next = Mount::of(store, fs, clock);
     assert_eq!(next.ls(ROOT).await.unwrap(), ["half", "made"]);
     assert_eq!(next.cat("half").await.unwrap(), "published");
     assert_eq!(next.stat("lost").await.unwrap_err(), Errno::NotFound);

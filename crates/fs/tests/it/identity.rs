@@ -68,13 +68,13 @@ async fn inode_numbers_are_the_same_on_every_mount() {
     }
     one.walk("h").await.unwrap();
     let other = over(one.store.clone(), &one.clock, config(Ttl::Minimal));
-    let other = Mount { store: one.store.clone(), fs: other, clock: one.clock.clone() };
+    let other = Mount::of(one.store.clone(), other, one.clock.clone());
     for path in ["d", "d/e", "d/e/f", "d/g", "h"] {
         assert_eq!(one.stat(path).await.unwrap().ino, other.stat(path).await.unwrap().ino);
     }
     let below = fs::Config { prefix: "d/".into(), ..config(MINUTE) };
     let below = over(one.store.clone(), &one.clock, below);
-    let below = Mount { store: one.store.clone(), fs: below, clock: one.clock.clone() };
+    let below = Mount::of(one.store.clone(), below, one.clock.clone());
     assert_eq!(below.stat("e/f").await.unwrap().ino, one.stat("d/e/f").await.unwrap().ino);
 }
 
@@ -161,7 +161,7 @@ async fn a_store_that_lists_other_tags_is_found_out_and_read_all_the_same() {
     let clock = Clock::start();
     let store = MemStore::new(clock.clone());
     let fs = over(Arc::new(OddTags(store.clone())), &clock, config(MINUTE));
-    let mount = Mount { store, fs, clock };
+    let mount = Mount::of(store, fs, clock);
     mount.put("a", "aaa");
     mount.put("b", "bb");
     let node = mount.walk("a").await.unwrap().node;

@@ -1,6 +1,7 @@
 //! A file system over a [`MemStore`], used the way a kernel that caches nothing would.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fs::reader::Limits;
@@ -19,6 +20,8 @@ pub(crate) struct Mount {
     pub(crate) store: Arc<MemStore>,
     pub(crate) fs: Arc<Fs>,
     pub(crate) clock: Clock,
+    /// Nodes that lookups have found, and how often since they were last taken.
+    looked_up: Mutex<BTreeMap<NodeId, u64>>,
 }
 
 pub(crate) fn config(ttl: Ttl) -> Config {
@@ -64,7 +67,22 @@ impl Mount {
         let store = MemStore::new(clock.clone());
         let fs = over(store.clone(), &clock, config);
         fs.write_to(store.clone());
-        Self { store, fs, clock }
+        Self::of(store, fs, clock)
+    }
+
+    /// A file system that was made already.
+    pub(crate) fn of(store: Arc<MemStore>, fs: Arc<Fs>, clock: Clock) -> Self {
+        Self { store, fs, clock, looked_up: Mutex::default() }
+    }
+
+    /// The lookups that `forget` is owed for.
+    pub(crate) fn take_lookups(&self) -> BTreeMap<NodeId, u64> {
+        std::mem::take(&mut self.looked_up.lock().unwrap())
+    }
+
+    /// `node` was found once more.
+    pub(crate) fn note_lookup(&self, node: NodeId) {
+        *self.looked_up.lock().unwrap().entry(node).or_default() += 1;
     }
 
     /// An object whose bytes are `text`.
@@ -91,7 +109,10 @@ impl Mount {
 
     pub(crate) async fn find(&self, parent: NodeId, name: &str) -> Result<Entry, Errno> {
         match self.fs.lookup(parent, name.as_bytes()).await? {
-            Lookup::Found(entry) => Ok(entry),
+            Lookup::Found(entry) => {
+                self.note_lookup(entry.node);
+                Ok(entry)
+            }
             Lookup::Absent { .. } => Err(Errno::NotFound),
         }
     }
@@ -163,6 +184,7 @@ impl Mount {
             }
             Err(Errno::NotFound) => {
                 let (entry, opened) = self.fs.create(parent, name.as_bytes(), options).await?;
+                self.note_lookup(entry.node);
                 Ok((entry.node, opened.handle))
             }
             Err(other) => Err(other),
@@ -224,7 +246,11 @@ impl Mount {
         let (parent, name) = self.above(path).await?;
         match self.find(parent, name).await {
             Ok(_) => Err(Errno::Exists),
-            Err(Errno::NotFound) => Ok(self.fs.mkdir(parent, name.as_bytes()).await?.node),
+            Err(Errno::NotFound) => {
+                let made = self.fs.mkdir(parent, name.as_bytes()).await?.node;
+                self.note_lookup(made);
+                Ok(made)
+            }
             Err(other) => Err(other),
         }
     }
@@ -255,6 +281,8 @@ impl Mount {
             let Some(last) = some.last() else { return Ok(all) };
             assert!(last.cookie > cookie, "a listing moves on");
             cookie = last.cookie;
+            let found = some.iter().filter_map(|entry| entry.entry.as_ref());
+            found.for_each(|entry| self.note_lookup(entry.node));
             all.extend(some);
         }
     }

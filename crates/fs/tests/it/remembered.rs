@@ -67,7 +67,7 @@ impl Node {
 
     fn mount(&self) -> Mount {
         let fs = over(self.memory.clone(), &self.clock, self.config.clone());
-        Mount { store: self.memory.store.clone(), fs, clock: self.clock.clone() }
+        Mount::of(self.memory.store.clone(), fs, self.clock.clone())
     }
 }
 

@@ -20,7 +20,7 @@ async fn a_successor_answers_as_its_predecessor_did() {
 
     let fs = over(mount.store.clone(), &mount.clock, config(MINUTE));
     fs.restore(records).unwrap();
-    let next = Mount { store: mount.store.clone(), fs, clock: mount.clock.clone() };
+    let next = Mount::of(mount.store.clone(), fs, mount.clock.clone());
     mount.asked();
     assert_eq!(next.walk("d").await.unwrap().node, walked[0].node);
     assert_eq!(next.walk("e").await.unwrap().attr, walked[1].attr);

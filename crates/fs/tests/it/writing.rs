@@ -325,7 +325,7 @@ async fn memory_that_does_not_come_free_in_time_is_told_and_the_file_lives_on() 
     let budget = object::Budget::new(24 << 20);
     let fs = fs::Fs::new(store.clone(), budget, clock.clone(), fs::Config { limits, ..base });
     fs.write_to(store.clone());
-    let mount = Mount { store, fs, clock };
+    let mount = Mount::of(store, fs, clock);
     let (holder, other) = (new(&mount, "a").await, new(&mount, "b").await);
     mount.write(holder, 0, &bytes(0, MIB)).await.unwrap();
     mount.write(other, 0, &bytes(0, MIB / 4)).await.unwrap();

@@ -20,6 +20,7 @@ mod harness;
 mod kernel;
 mod life;
 mod masked;
+mod model;
 mod names;
 mod passthrough;
 mod power;

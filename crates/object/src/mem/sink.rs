@@ -43,6 +43,16 @@ pub(super) struct Uploads {
     begun: u64,
     writes: MemWrites,
     failing: Option<ErrorKind>,
+    mishap: Option<Mishap>,
+}
+
+/// What becomes of requests that publish or delete an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// They fail, and nothing is done.
+    Refused(ErrorKind),
+    /// They are carried out, and fail as if the answer had been lost.
+    Lost,
 }
 
 impl MemStore {
@@ -59,6 +69,26 @@ impl MemStore {
     /// Every later write fails with this, while reads go on, until it is set to `None`.
     pub fn set_writes_failing(&self, kind: Option<ErrorKind>) {
         self.lock().uploads.failing = kind;
+    }
+
+    /// What becomes of every later request that publishes or deletes an object; parts of uploads
+    /// go their way.
+    pub fn set_mishap(&self, mishap: Option<Mishap>) {
+        self.lock().uploads.mishap = mishap;
+    }
+
+    /// Carries out a request that publishes or deletes, as far as nothing goes wrong.
+    fn carry_out<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        let mut state = self.lock();
+        match state.uploads.mishap {
+            None => change(&mut state),
+            Some(Mishap::Refused(kind)) => Err(Error::new(kind, "told to refuse")),
+            Some(Mishap::Lost) => {
+                // Who asked does not learn what came of it.
+                let _ = change(&mut state);
+                Err(Error::new(ErrorKind::Unreachable, "the answer is lost"))
+            }
+        }
     }
 
     /// The bytes of an object.
@@ -103,6 +133,30 @@ impl State {
         parts.insert(number, (etag.clone(), bytes));
         Ok(Part { number, etag, span, checksum: None })
     }
+
+    fn complete(&mut self, upload: &Upload, parts: &[Part], condition: &Condition) -> Result<Meta> {
+        let (_, held) = self.uploads.open.get(&upload.id).ok_or_else(no_such_upload)?;
+        let invalid = |message: &str| Error::new(ErrorKind::Invalid, message);
+        let (mut bytes, mut last) = (Vec::new(), 0);
+        for (index, part) in parts.iter().enumerate() {
+            let known = held.get(&part.number).filter(|(etag, _)| *etag == part.etag);
+            let (_, these) = known.ok_or_else(|| invalid("not a part of this upload"))?;
+            if part.number <= last || part.span.start != bytes.len() as u64 {
+                return Err(invalid("the parts are not in order"));
+            }
+            if index + 1 < parts.len() && (these.len() as u64) < PART_MIN {
+                return Err(invalid("a part that is not the last is too small"));
+            }
+            bytes.extend_from_slice(these);
+            last = part.number;
+        }
+        if parts.is_empty() {
+            return Err(invalid("an upload has at least one part"));
+        }
+        self.check(&upload.key, condition)?;
+        self.uploads.open.remove(&upload.id);
+        Ok(self.insert(&upload.key, bytes.into(), upload.begun))
+    }
 }
 
 #[async_trait]
@@ -110,9 +164,10 @@ impl Sink for MemStore {
     async fn put(&self, key: &Key, body: &Body, condition: &Condition) -> Result<Meta> {
         self.written(|w| w.puts += 1).await?;
         let bytes: Arc<[u8]> = body.slices().collect::<Vec<_>>().concat().into();
-        let mut state = self.lock();
-        state.check(key, condition)?;
-        Ok(state.insert(key, bytes, self.clock.now()))
+        self.carry_out(|state| {
+            state.check(key, condition)?;
+            Ok(state.insert(key, bytes, self.clock.now()))
+        })
     }
 
     async fn begin_upload(&self, key: &Key) -> Result<Upload> {
@@ -164,28 +219,7 @@ impl Sink for MemStore {
         condition: &Condition,
     ) -> Result<Meta> {
         self.written(|w| w.completed += 1).await?;
-        let mut state = self.lock();
-        let (_, held) = state.uploads.open.get(&upload.id).ok_or_else(no_such_upload)?;
-        let invalid = |message: &str| Error::new(ErrorKind::Invalid, message);
-        let (mut bytes, mut last) = (Vec::new(), 0);
-        for (index, part) in parts.iter().enumerate() {
-            let known = held.get(&part.number).filter(|(etag, _)| *etag == part.etag);
-            let (_, these) = known.ok_or_else(|| invalid("not a part of this upload"))?;
-            if part.number <= last || part.span.start != bytes.len() as u64 {
-                return Err(invalid("the parts are not in order"));
-            }
-            if index + 1 < parts.len() && (these.len() as u64) < PART_MIN {
-                return Err(invalid("a part that is not the last is too small"));
-            }
-            bytes.extend_from_slice(these);
-            last = part.number;
-        }
-        if parts.is_empty() {
-            return Err(invalid("an upload has at least one part"));
-        }
-        state.check(&upload.key, condition)?;
-        state.uploads.open.remove(&upload.id);
-        Ok(state.insert(&upload.key, bytes.into(), upload.begun))
+        self.carry_out(|state| state.complete(upload, parts, condition))
     }
 
     async fn abort(&self, upload: &Upload) -> Result<()> {
@@ -203,8 +237,10 @@ impl Sink for MemStore {
 
     async fn delete(&self, key: &Key) -> Result<()> {
         self.written(|w| w.deletes += 1).await?;
-        self.lock().objects.remove(key.as_str());
-        Ok(())
+        self.carry_out(|state| {
+            state.objects.remove(key.as_str());
+            Ok(())
+        })
     }
 }
 
