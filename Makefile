@@ -78,6 +78,11 @@ e2e-k8s-clean: ## Take away what a run of e2e-k8s left that did not get to its e
 test-faults: setup ## 20,000 checked reads under 5 % of every fault
 	$(IT) --ignored --nocapture twenty_thousand
 
+.PHONY: test-model
+test-model: setup ## Random programs against the reference model: 20,000 in memory, 300 on real mounts
+	$(CARGO) test --release --locked -p fs --test it -- --ignored --nocapture ten_thousand_programs
+	$(IT) --ignored --nocapture three_hundred_programs
+
 .PHONY: test-power
 test-power: setup ## 200 power cuts under the cache, on ext4 and XFS
 	$(IT) --ignored --nocapture a_hundred_power_cuts
