@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::expect::Opened;
-use crate::state::{Reading, World, Writing};
+use crate::state::{Reading, State, World, Writing};
 use crate::{Answer, DIRECTORIES, Fd, How, Judged, KEYS, Length, Restart, Rules, Step, System};
 
 /// More than one part of an upload, in bytes.
@@ -109,14 +109,18 @@ impl Model {
                 let writes = may.iter().any(|may| matches!(may, Opened::New | Opened::Over));
                 !(reads && writes)
             }
-            Step::Truncate(key, Length::Zero) => {
+            Step::Truncate(key, length) => {
+                let size = |state: &State| state.as_ref().map(|(_, text)| text.len());
+                let cuts = match length {
+                    Length::Zero => true,
+                    Length::Same => size(world.current(*key)).unwrap_or(0) == 0,
+                    Length::More => false,
+                };
                 let states = world.shown(*key);
-                let empty =
-                    |s: &&&crate::state::State| s.as_ref().is_some_and(|(_, t)| t.is_empty());
-                let empties = states.iter().filter(empty).count();
-                !world.writing.contains_key(key) && (empties == 0 || empties == states.len())
+                let empty = states.iter().filter(|state| size(state) == Some(0)).count();
+                let clear = empty == 0 || empty == states.len();
+                !world.writing.contains_key(key) && (!cuts || clear)
             }
-            Step::Truncate(key, _) => !world.writing.contains_key(key),
             Step::Rename(from, to) => from != to,
             _ => true,
         }

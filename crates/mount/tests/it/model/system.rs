@@ -5,7 +5,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::rules::{Fault, Rule, Which};
+use lab::{Fault, Rule, Which};
 use model::{Answer, Errno, Fd, How, Restart, Step, System, Trouble};
 use serde_json::json;
 use testkit::{Bucket, Mount, Signal, is_mounted, kill, run, until};
@@ -94,9 +94,9 @@ impl<'a> World<'a> {
     }
 
     fn close_quietly(&mut self, fds: &[Fd]) {
-        let words: Vec<_> =
-            std::iter::once(json!("close_all")).chain(fds.iter().map(|fd| json!(fd)));
-        let _: Answer<()> = self.hand.call(&words.collect::<Vec<_>>().into());
+        let mut words = vec![json!("close_all")];
+        words.extend(fds.iter().map(|fd| json!(fd)));
+        let _: Answer<()> = self.hand.call(&words.into());
     }
 
     /// Whether a program that was killed had the file open, and why not.
