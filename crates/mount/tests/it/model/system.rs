@@ -1,7 +1,7 @@
 //! A real mount over a lab, as the model's [`System`].
 
 use std::cell::Cell;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use lab::{Fault, Rule, Which};
 use model::{Answer, Errno, Fd, How, Restart, Step, System, Trouble};
 use serde_json::json;
 use testkit::{Bucket, Mount, Signal, is_mounted, kill, run, until};
+use tokio::runtime::{Builder, Runtime};
 
 use super::hand::Hand;
 use crate::harness::{program, start};
@@ -32,6 +33,7 @@ pub(super) struct World<'a> {
     /// Descriptors that are open.
     open: Vec<Fd>,
     evictions: u32,
+    runtime: Runtime,
 }
 
 impl<'a> World<'a> {
@@ -55,6 +57,7 @@ impl<'a> World<'a> {
             base: 0,
             open: Vec::new(),
             evictions: 0,
+            runtime: Builder::new_current_thread().build().unwrap(),
         };
         world.mount();
         world
@@ -66,8 +69,7 @@ impl<'a> World<'a> {
         self.close_quietly(&fds);
         self.bucket.server.lab_itself().rules().clear();
         self.programs.set(self.programs.get() + 1);
-        let marker = format!("{}/", self.directory());
-        self.bucket.put(&marker, "");
+        self.put("", "");
         self.base = self.published();
     }
 
@@ -100,10 +102,10 @@ impl<'a> World<'a> {
     }
 
     /// Whether a program that was killed had the file open, and why not.
-    fn wait_for_open(mut output: impl Read) -> Answer<()> {
-        let mut said = [0; 4];
-        let length = output.read(&mut said).unwrap();
-        match std::str::from_utf8(&said[..length]).unwrap().trim() {
+    fn wait_for_open(output: impl Read) -> Answer<()> {
+        let mut said = String::new();
+        BufReader::new(output).read_line(&mut said).unwrap();
+        match said.trim() {
             "ok" => Ok(()),
             errno => Err(Errno::from_raw_os_error(errno.parse().unwrap())),
         }
@@ -153,8 +155,10 @@ impl System for World<'_> {
     }
 
     fn put(&mut self, key: &str, text: &str) {
-        self.bucket.put(&self.key(key), text);
-        self.base += 1;
+        // Not by a request: those meet the trouble that is the mount's.
+        let (lab, key) = (self.bucket.server.lab_itself(), self.key(key));
+        let put = lab.put_object(&self.bucket.name, &key, text.as_bytes().to_vec());
+        self.runtime.block_on(put).unwrap();
     }
 
     fn remove(&mut self, key: &str) {
@@ -163,6 +167,7 @@ impl System for World<'_> {
     }
 
     fn stored(&mut self, key: &str) -> Option<String> {
+        self.bucket.server.lab_itself().rules().clear();
         self.bucket.find(&self.key(key)).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
