@@ -117,7 +117,7 @@ impl Fs {
             }
             tree.key(id)
         };
-        match shared.remote(&prefix).await? {
+        match shared.remote("rmdir", &prefix).await? {
             Remote::Names => return Err(Errno::NotEmpty),
             Remote::Marker if shared.tree().has_own(id) => return Err(Errno::NotEmpty),
             Remote::Marker if !shared.config.writes.allow_delete => {
@@ -145,7 +145,8 @@ impl Fs {
     /// # Errors
     /// [`Errno::CrossDevice`] where there is something to rename, and [`Errno::NotPermitted`]
     /// where it may not be deleted; [`Errno::NotFound`]; [`Errno::Exists`] where nothing is to be
-    /// replaced; [`Errno::Invalid`] for other flags; [`Errno::NameTooLong`]; [`Errno::ReadOnly`];
+    /// replaced; [`Errno::NotEmpty`] for a directory with names in it, which nothing can replace
+    /// anywhere; [`Errno::Invalid`] for other flags; [`Errno::NameTooLong`]; [`Errno::ReadOnly`];
     /// and as [`Fs::lookup`].
     pub async fn rename(
         &self,
@@ -162,10 +163,10 @@ impl Fs {
             return Err(Errno::Invalid);
         }
         let id = shared.stands("rename", parent, name).await?.ok_or(Errno::NotFound)?;
-        let target = shared.stands("rename", new_parent, new_name).await?;
-        match target.filter(|_| flags.no_replace) {
-            Some(_) => Err(Errno::Exists),
-            None => Err(shared.rename_refused(id)),
+        match shared.stands("rename", new_parent, new_name).await? {
+            Some(_) if flags.no_replace => Err(Errno::Exists),
+            Some(target) if shared.holds_names("rename", target).await? => Err(Errno::NotEmpty),
+            _ => Err(shared.rename_refused(id)),
         }
     }
 
@@ -283,8 +284,23 @@ impl Shared {
         Err(self.refuse_by("setattr", &key, ATTRIBUTES))
     }
 
+    /// Whether `id` is a directory with anything in it, here or in the store.
+    async fn holds_names(&self, operation: &'static str, id: NodeId) -> Result<bool, Errno> {
+        let prefix = {
+            let tree = self.tree();
+            if tree.node(id).ok_or(Errno::Stale)?.fact.kind == Kind::File {
+                return Ok(false);
+            }
+            if tree.has_own(id) {
+                return Ok(true);
+            }
+            tree.key(id)
+        };
+        Ok(matches!(self.remote(operation, &prefix).await?, Remote::Names))
+    }
+
     /// What the store has now of the directory with this prefix.
-    async fn remote(&self, prefix: &str) -> Result<Remote, Errno> {
+    async fn remote(&self, operation: &'static str, prefix: &str) -> Result<Remote, Errno> {
         let request = ListingRequest {
             prefix: prefix.to_owned(),
             delimited: false,
@@ -292,7 +308,8 @@ impl Shared {
             token: None,
         };
         let page = self.store.list(&request).await;
-        let page = page.map_err(|error| Errno::of(error.kind()).report("rmdir", prefix, &error))?;
+        let page =
+            page.map_err(|error| Errno::of(error.kind()).report(operation, prefix, &error))?;
         let mut keys = page.objects.iter().map(|meta| meta.version.key.as_str());
         Ok(match (keys.next(), keys.next()) {
             (None, _) => Remote::Nothing,

@@ -285,22 +285,29 @@ async fn a_listing_older_than_what_was_done_here_does_not_undo_it() {
 #[tokio::test]
 async fn renaming_is_left_to_who_asks() {
     let mount = allowed(MINUTE);
-    mount.put("a", "x");
-    mount.put("b", "x");
-    mount.put("d/c", "x");
+    for key in ["a", "b", "d/c", "full/c", "marked/"] {
+        mount.put(key, "x");
+    }
+    for path in ["empty", "holds", "holds/made"] {
+        mount.mkdir(path).await.unwrap();
+    }
     let plain = RenameFlags::default();
     let cases = [
         ("a", "new", plain, Errno::CrossDevice),
         ("a", "b", plain, Errno::CrossDevice),
         ("d", "e", plain, Errno::CrossDevice),
+        ("d", "empty", plain, Errno::CrossDevice),
+        ("d", "marked", plain, Errno::CrossDevice),
+        ("d", "full", plain, Errno::NotEmpty),
+        ("d", "holds", plain, Errno::NotEmpty),
         ("no", "new", plain, Errno::NotFound),
         ("a", "b", RenameFlags { no_replace: true, ..plain }, Errno::Exists),
         ("a", "new", RenameFlags { no_replace: true, ..plain }, Errno::CrossDevice),
         ("a", "b", RenameFlags { others: true, ..plain }, Errno::Invalid),
     ];
     for (from, to, flags, want) in cases {
-        let (from, to) = (from.as_bytes(), to.as_bytes());
-        assert_eq!(mount.fs.rename(ROOT, from, ROOT, to, flags).await, Err(want), "{flags:?}");
+        let renamed = mount.fs.rename(ROOT, from.as_bytes(), ROOT, to.as_bytes(), flags).await;
+        assert_eq!(renamed, Err(want), "{from:?} {to:?} {flags:?}");
     }
 }
 
