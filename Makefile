@@ -46,6 +46,10 @@ test-stores: setup ## The third S3 server: builds MinIO with Go, takes minutes
 	$(CARGO) test --release --locked -p s3 --test it -- --ignored --nocapture minio
 	$(IT) --ignored --nocapture minio
 
+.PHONY: pjdfstest
+pjdfstest: setup $(if $(MOUNT_S3),,build) ## POSIX, name by name: what of pjdfstest applies has to pass (PJDFSTEST_ARGS=--all)
+	@scripts/pjdfstest $(or $(MOUNT_S3),$(BINARY)) $(TARGET)/tools/pjdfstest $(PJDFSTEST_ARGS)
+
 .PHONY: test-spark-jars
 test-spark-jars: setup ## The real JARs of Spark 3.5.3 (a download of 317 MB from PyPI)
 	@scripts/spark-jars $(TARGET)/tools/spark
