@@ -50,6 +50,11 @@ impl Mode {
         self.paged > 0
     }
 
+    /// Whether a handle is open on the backing file.
+    pub(crate) fn is_backed(&self) -> bool {
+        self.backed.is_some()
+    }
+
     /// Counts one handle more, and answers how it is opened: on the backing file of the others,
     /// else on what `register` gives if the mode allows it, else without. Reads of a `direct`
     /// handle come here in any case: the backing file's own direct IO has rules for offsets and

@@ -85,6 +85,11 @@ impl Table {
         self.readers.get(&node).is_some_and(|shared| shared.mode.is_paged())
     }
 
+    /// Whether a handle on the file `node` is open that the kernel serves from a local file.
+    pub(crate) fn is_backed(&self, node: NodeId) -> bool {
+        self.readers.get(&node).is_some_and(|shared| shared.mode.is_backed())
+    }
+
     /// Opens a handle on the file `node`, with the reader that it has, or with `reader`;
     /// `register` is asked for a backing file if one can be used.
     pub(crate) fn open_file(

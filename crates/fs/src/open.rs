@@ -17,6 +17,8 @@ use crate::probe::{Found, probe};
 use crate::reader::{Reader, Slices};
 use crate::tree::{Known, Trust};
 
+const BOTH: &str = "the kernel reads this file from the cache for somebody else: it can be opened for reading only";
+
 /// What is known before a file is opened.
 enum Standing {
     /// The node is what its name stands for.
@@ -79,6 +81,9 @@ impl Fs {
         }
         shared.make_readable(node).await?;
         let reader = shared.reader_of(node).ok_or(Errno::Stale)?;
+        if options.write {
+            return shared.open_past(node, reader);
+        }
         if written {
             // The kernel's pages of a node are one version's, and this node's next is under way.
             return shared.open_handle(node, reader, true, None);
@@ -188,6 +193,27 @@ impl Shared {
         if matches!(opened.mode, OpenMode::Backed { .. }) {
             tree.mark_served(node);
         }
+        Ok(opened)
+    }
+
+    /// Opens a handle that reads, though its descriptor is one for writing too. What goes to a
+    /// shared mapping by such a descriptor goes to the kernel's pages, which others read, or to the
+    /// local file, which the kernel opens in the way that the descriptor was: so it gets neither.
+    fn open_past(&self, node: NodeId, reader: Arc<Reader>) -> Result<Opened, Errno> {
+        let mut handles = self.handles.lock();
+        let mut tree = self.tree();
+        if handles.is_backed(node) {
+            let key = tree.key(node);
+            if self.names_stay.load(Ordering::Relaxed) {
+                drop((handles, tree));
+                return Err(self.refuse_by("open", &key, BOTH));
+            }
+            // Beside a handle on a local file the kernel takes none that is not on it.
+            tree.move_on_to_write(node);
+            return Err(Errno::Stale);
+        }
+        let opened = handles.open_file(node, reader, true, || None);
+        tree.open_file(node);
         Ok(opened)
     }
 

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A file mapped for reading. Its bytes are never touched by this process itself, only
-/// handed to system calls: a page that cannot be read is then an error, not a SIGBUS.
+/// A mapped file. Its bytes are never touched by this process itself, only handed to system
+/// calls: a page that cannot be had is then an error, not a SIGBUS.
 #[derive(Debug)]
 pub struct Mapping {
     address: *mut libc::c_void,
@@ -18,20 +18,31 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Maps the first `length` bytes of `file`.
+    /// Maps the first `length` bytes of `file` for reading, shared.
     pub fn of(file: &File, length: usize) -> std::io::Result<Self> {
-        // SAFETY: a new shared read-only mapping at an address the kernel chooses; it
-        // aliases nothing, and it is unmapped only in Drop.
-        let address = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                length,
-                libc::PROT_READ,
-                libc::MAP_SHARED,
-                file.as_raw_fd(),
-                0,
-            )
-        };
+        Self::new(file, length, libc::PROT_READ, libc::MAP_SHARED)
+    }
+
+    /// The same, but a copy of its own from the first change on.
+    pub fn private(file: &File, length: usize) -> std::io::Result<Self> {
+        Self::new(file, length, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE)
+    }
+
+    /// The same, shared, so that what is put there goes to the file.
+    pub fn writable(file: &File, length: usize) -> std::io::Result<Self> {
+        Self::new(file, length, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED)
+    }
+
+    fn new(
+        file: &File,
+        length: usize,
+        protection: libc::c_int,
+        flags: libc::c_int,
+    ) -> std::io::Result<Self> {
+        let (anywhere, fd) = (std::ptr::null_mut(), file.as_raw_fd());
+        // SAFETY: a new mapping at an address the kernel chooses; it aliases nothing, and it is
+        // unmapped only in Drop.
+        let address = unsafe { libc::mmap(anywhere, length, protection, flags, fd, 0) };
         if address == libc::MAP_FAILED {
             return Err(std::io::Error::last_os_error());
         }
@@ -48,11 +59,21 @@ impl Mapping {
             unsafe { libc::pwrite(to.as_raw_fd(), self.address.byte_add(offset), length, 0) };
         usize::try_from(written).map_err(|_| std::io::Error::last_os_error())
     }
+
+    /// Puts the first `length` bytes of `from` into the mapping, from `offset` on; how many were
+    /// put. EFAULT is a page that could not be written to.
+    pub fn copy_from(&self, from: &File, offset: usize, length: usize) -> std::io::Result<usize> {
+        assert!(offset + length <= self.length, "outside the mapping");
+        // SAFETY: as in `copy_to`; no reference to the mapped bytes exists anywhere.
+        let read =
+            unsafe { libc::pread(from.as_raw_fd(), self.address.byte_add(offset), length, 0) };
+        usize::try_from(read).map_err(|_| std::io::Error::last_os_error())
+    }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped by `of` with this length, and nothing borrows from it.
+        // SAFETY: mapped by `new` with this length, and nothing borrows from it.
         unsafe { libc::munmap(self.address, self.length) };
     }
 }

@@ -191,6 +191,39 @@ async fn an_o_direct_open_is_served_here_and_takes_no_turn_from_passthrough() {
 }
 
 #[tokio::test]
+async fn an_open_for_both_is_neither_on_a_local_file_nor_in_the_page_cache() {
+    let both = OpenOptions { read: true, write: true, ..OpenOptions::default() };
+    let world = World::new(MINUTE);
+    let node = world.find().await;
+    world.complete();
+    let alone = world.mount.fs.open(node, both).await.unwrap();
+    assert_eq!((alone.mode, alone.written), (OpenMode::Direct, false));
+    world.mount.fs.release(alone.handle);
+    assert!(world.registry.registered().is_empty());
+    // Beside a handle on the file there is no other mode: the name goes on to a node without one.
+    for options in [both, OpenOptions { direct: true, ..both }] {
+        let node = world.find().await;
+        let reading = world.open(node).await.unwrap();
+        id(&reading);
+        assert_eq!(world.mount.fs.open(node, options).await.unwrap_err(), Errno::Stale);
+        let other = world.find().await;
+        assert_ne!(other, node);
+        let beside = world.mount.fs.open(other, options).await.unwrap();
+        assert_eq!(beside.mode, OpenMode::Direct);
+        assert_eq!(world.mount.read(beside.handle).await.unwrap(), CONTENT);
+        // Whoever comes to the old node finds the same one.
+        assert_eq!(world.mount.fs.open(node, options).await.unwrap_err(), Errno::Stale);
+        assert_eq!(world.find().await, other);
+        world.mount.fs.release(beside.handle);
+    }
+    // Where no name is looked up again, it is refused.
+    let below = OpenOptions { no_atime: true, ..OpenOptions::default() };
+    let node = world.find().await;
+    world.mount.fs.open(node, below).await.unwrap();
+    assert_eq!(world.mount.fs.open(node, both).await.unwrap_err(), Errno::NotPermitted);
+}
+
+#[tokio::test]
 async fn below_an_overlayfs_which_looks_no_name_up_again_names_stay() {
     let world = World::new(MINUTE);
     let node = world.find().await;

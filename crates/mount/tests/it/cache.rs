@@ -1,5 +1,7 @@
 //! Bytes cross the network once per node, whoever reads them and however the daemon ends.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -8,6 +10,7 @@ use lab::{Fault, Rule};
 use tempfile::TempDir;
 use testkit::exerciser::check_whole;
 use testkit::reader::Means;
+use testkit::sys::Mapping;
 use testkit::{Bucket, Mount, Server, Signal, Start, is_mounted, kill, run, run_within, until};
 
 use crate::harness::{MIB, busy, counted, program, start, target, undisturbed};
@@ -355,4 +358,35 @@ fn without_passthrough_complete_objects_are_read_once_into_the_page_cache() {
     assert!(once >= SIZE);
     let means = [Means::Pread, Means::Preadv, Means::Mmap, Means::Sendfile];
     assert_eq!(undisturbed(|| served(&means), |&bytes| bytes == once), once);
+}
+
+#[test]
+fn who_opens_a_complete_object_for_both_changes_neither_it_nor_what_others_read() {
+    let server = Server::lab();
+    let cache = tempfile::tempdir().unwrap();
+    let bucket = filled(&server, cache.path());
+    let words = ["--cache", cache.path().to_str().unwrap(), "--max-cache-size", "4GiB"];
+    let mount = start(&server).words(&words).words(&["--allow-overwrite"]).mount(&bucket.name);
+    server.lab_itself().reset_counters();
+    let whole = target(&mount, "a.jar", 1, SIZE);
+    let try_to_write = || {
+        let both = File::options().read(true).write(true).open(&whole.path).unwrap();
+        assert_eq!(both.write_at(b"XXXX", 0).unwrap_err().raw_os_error(), Some(libc::EBADF));
+        let mapping = Mapping::writable(&both, 4096).unwrap_err();
+        assert_eq!(mapping.raw_os_error(), Some(libc::ENODEV));
+        let mut bytes = [0; 4096];
+        both.read_exact_at(&mut bytes, 0).unwrap();
+        lab::synthetic::check(&whole.key, whole.version, 0, &bytes).unwrap();
+    };
+    // While nobody else has it open, and while the kernel reads it for somebody.
+    try_to_write();
+    let reading = File::open(&whole.path).unwrap();
+    try_to_write();
+    try_to_write();
+    drop(reading);
+    check_whole(&whole, Means::Mmap, 300_000);
+    check_whole(&whole, Means::Pread, 300_000);
+    assert_eq!(gets(&server), (0, 0));
+    let log = unmounted(mount);
+    assert_eq!(number(&log, "dropped_damaged"), 0);
 }
