@@ -59,6 +59,33 @@ async fn a_file_is_written_past_the_page_cache() {
 }
 
 #[tokio::test]
+async fn attributes_cost_one_look_or_none_and_tell_what_became_of_the_name() {
+    let mount = Mount::new(Ttl::Minimal);
+    for key in ["same", "replaced", "gone", "open"] {
+        mount.put(key, "x");
+    }
+    let same = mount.walk("same").await.unwrap().node;
+    let replaced = mount.walk("replaced").await.unwrap().node;
+    let gone = mount.walk("gone").await.unwrap().node;
+    let (open, handle) = mount.open("open").await.unwrap();
+    mount.put("replaced", "another");
+    mount.store.delete("gone");
+    mount.store.delete("open");
+    mount.pass(2 * SECOND);
+    mount.asked();
+    for (node, handle, want, looks) in [
+        (same, None, Ok(1), 1),
+        (replaced, None, Err(Errno::Stale), 1),
+        (gone, None, Err(Errno::NotFound), 1),
+        (open, Some(handle), Ok(1), 0),
+        (9999, None, Err(Errno::Stale), 0),
+    ] {
+        let size = mount.fs.getattr(node, handle).await.map(|(attr, _)| attr.size);
+        assert_eq!((size, mount.asked()), (want, (0, looks, 0)), "{node}");
+    }
+}
+
+#[tokio::test]
 async fn an_open_file_keeps_its_attributes_when_its_name_becomes_a_directory() {
     let mount = Mount::new(Ttl::Minimal);
     mount.put("a", "old");

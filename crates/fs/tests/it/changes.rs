@@ -394,7 +394,13 @@ async fn names_that_no_key_can_have_are_refused() {
         assert_eq!(mount.fs.mkdir(ROOT, name).await.unwrap_err(), want);
         assert_eq!(mount.fs.mknod(ROOT, name).await.unwrap_err(), want);
         assert_eq!(mount.fs.unlink(ROOT, name).await.unwrap_err(), want);
+        assert_eq!(mount.fs.rmdir(ROOT, name).await.unwrap_err(), want);
+        for (from, to) in [(name, &b"a"[..]), (b"a", name)] {
+            let renamed = mount.fs.rename(ROOT, from, ROOT, to, RenameFlags::default()).await;
+            assert_eq!(renamed.unwrap_err(), want);
+        }
     }
+    assert_eq!(mount.asked(), (0, 0, 0));
     let part = "y".repeat(250);
     let mut node = ROOT;
     for _ in 0..4 {

@@ -89,5 +89,8 @@ async fn what_a_failure_means_reaches_the_application() {
         let (_, handle) = mount.open("a").await.unwrap();
         mount.store.set_failing(Some(kind));
         assert_eq!(mount.read(handle).await, Err(want), "{kind:?}");
+        if matches!(want, Errno::Access | Errno::Io) {
+            assert_eq!(mount.find(ROOT, "other").await, Err(want), "{kind:?}");
+        }
     }
 }

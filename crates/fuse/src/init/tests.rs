@@ -17,6 +17,13 @@ fn a_new_kernel_gets_everything_wanted() {
     assert!(!state.features.has(Features::ATOMIC_O_TRUNC));
     assert_eq!((out.max_write, out.max_pages, out.max_readahead), (1 << 20, 256, 131_072));
     assert_eq!((out.max_background, out.congestion_threshold, out.max_stack_depth), (64, 48, 1));
+    // Nothing for NFS, no locks of our own, no page dropped by the look of its file, no cache of
+    // what is written; in the second word only what is wanted, so no shared mapping of what is
+    // read and written directly.
+    let [posix_locks, export, flock, auto_invalidate, writeback] = [1, 4, 10, 12, 16];
+    for bit in [posix_locks, export, flock, auto_invalidate, writeback] {
+        assert_eq!(out.flags & (1 << bit), 0, "{bit}");
+    }
     assert_eq!(out.flags2, 1 << 5 | 1 << 7);
     assert_eq!((out.major, out.minor), (7, 45));
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use testkit::{Server, run};
+use testkit::{Server, run, until};
 
 use crate::harness::mount;
 
@@ -130,4 +131,32 @@ fn the_guides_own_policy_is_enough() {
     assert!(!mount.path("jars/missing").exists());
     let error = std::fs::read(mount.path("secret/other")).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(13), "EACCES: {error}");
+}
+
+#[test]
+fn the_log_tells_of_each_kind_of_hidden_key_once_and_of_no_marker() {
+    let server = Server::lab();
+    let bucket = server.bucket("hidden");
+    let long = "x".repeat(256);
+    for kind in ["/lead", "d//e", "d/./f", "d/../g", "nul\0x", &long] {
+        bucket.put(kind, "x");
+        bucket.put(&format!("{kind}more"), "x");
+    }
+    for marker in ["d/", "marked/", "marked/below/"] {
+        bucket.put(marker, "");
+    }
+    let mount = mount(&bucket, &["--metadata-ttl", "minimal"]);
+    let all: BTreeSet<Vec<u8>> = [&b"d/"[..], b"marked/", b"marked/below/"].map(Vec::from).into();
+    for _ in 0..2 {
+        assert_eq!(paths(mount.directory()), all);
+    }
+    let told = || {
+        let log = mount.start().log();
+        log.lines().filter(|line| line.contains(" WARN ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    until("the log tells of them", Duration::from_secs(10), || told().len() >= 4);
+    let told = told();
+    assert!(told.iter().all(|line| line.contains("hidden, and so are others")), "{told:#?}");
+    // An empty component, one of dots, NUL, and one that is too long.
+    assert_eq!(told.len(), 4, "{told:#?}");
 }

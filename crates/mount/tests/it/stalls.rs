@@ -182,3 +182,42 @@ fn what_is_known_goes_on_being_served_and_the_rest_works_again() {
     let unread = target(&mount, "unread", 1, 20 * MIB);
     testkit::exerciser::check_whole(&unread, Means::Pread, 1 << 20);
 }
+
+/// The threads of a daemon that take requests from the kernel.
+fn workers(daemon: u32) -> usize {
+    let names = std::fs::read_dir(format!("/proc/{daemon}/task")).unwrap();
+    let names = names.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+    let is_one = |name: &str| {
+        let number = name.trim_end().strip_prefix("fuse-");
+        number.is_some_and(|number| number.parse::<usize>().is_ok())
+    };
+    names.filter(|name| name.as_ref().is_ok_and(|name| is_one(name))).count()
+}
+
+#[test]
+fn one_thread_serves_any_number_of_waiting_programs() {
+    /// More than the requests that the kernel lets wait in the background.
+    const WAITING: usize = 80;
+    let _turn = quiet();
+    let server = Server::lab();
+    let bucket = server.bucket("waiting");
+    bucket.put_synthetic_many("d/f", WAITING as u64, 1000);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(workers(mount(&bucket, &[]).daemon()), cores.clamp(2, 16));
+    let mount = mount(&bucket, &["--metadata-ttl", "300", "--max-threads", "1"]);
+    assert_eq!(workers(mount.daemon()), 1);
+    run_within(&mut with(&["ls", "-l"], mount.path("d")), SOON).ok();
+    stall(&server, "*");
+    let path = |number: usize| mount.path(&format!("d/f{number:07}"));
+    let cat = |number| with(&["cat"], path(number)).stdout(Stdio::null()).spawn().unwrap();
+    let mut waiting: Vec<_> = (0..WAITING).map(cat).collect();
+    waiting.iter().for_each(|program| wait_until_it_waits(program.id()));
+    run_within(&mut with(&["ls", "-l"], mount.path("d")), SOON).ok();
+    run_within(&mut with(&["stat"], path(0)), SOON).ok();
+    assert!(waiting.iter_mut().all(|program| program.try_wait().unwrap().is_none()));
+    server.lab_itself().rules().clear();
+    for program in &mut waiting {
+        assert!(program.wait().unwrap().success());
+    }
+    assert_eq!(server.count("GetObject"), WAITING as u64);
+}

@@ -163,6 +163,7 @@ fn what_is_not_allowed_says_why() {
         ("chmod 600 a", "not permitted"),
         ("truncate -s 1 a", "not permitted"),
         ("ln -s a b", "not permitted"),
+        ("ln a b", "not permitted"),
         ("mkfifo p", "nvalid argument"),
         ("set -C; echo x > a", "cannot overwrite"),
     ] {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use lab::{Fault, Rule};
 use testkit::{Bucket, Mount, Server, Signal, kill, run, until};
 
 use crate::harness::{MIB, busy, program, seaweedfs, seed, start};
@@ -331,4 +332,21 @@ fn an_upload_that_is_killed_leaves_the_name_absent_and_the_next_mount_ends_it() 
     });
     assert!(bucket.uploads().contains(&foreign));
     run(&mut program(&["umount"], mount.directory())).ok();
+}
+
+#[test]
+fn that_an_empty_file_was_not_stored_at_its_last_close_only_the_log_tells() {
+    let server = Server::lab();
+    let bucket = server.bucket("refused");
+    let mount = open_mount(&bucket, &[]);
+    server.lab_itself().rules().add(Rule::new("PutObject", Fault::Deny));
+    shell(mount.directory(), ": > empty");
+    until("the log tells", Duration::from_secs(10), || {
+        mount.start().log().contains("the identity in use needs s3:PutObject")
+    });
+    assert_eq!(shell(mount.directory(), "ls"), "");
+    assert_eq!(server.count("PutObject"), 1);
+    server.lab_itself().rules().clear();
+    shell(mount.directory(), ": > empty");
+    until("it is stored", Duration::from_secs(10), || bucket.find("empty").is_some());
 }
