@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+DOCUMENT = HERE.parent.parent / "docs" / "semantics.md"
 LEAST = 127
 NAME_TIMEOUT_SECONDS = 60
 # A path may have 4,095 bytes and a key 1,024: only below a long path do keys reach to its end.
@@ -85,6 +86,10 @@ def complaints(known, names, patterns):
         yield f"{pattern} excludes nothing"
     if len(names) < LEAST:
         yield f"{len(names)} names are listed, which is fewer than {LEAST}"
+    rest = len(set(known) - set(names))
+    claim = f"{len(known)} names {len(names)} apply, and pass; the other {rest} are excluded"
+    if claim not in " ".join(DOCUMENT.read_text().split()):
+        yield f"{DOCUMENT.name} does not say: {claim}"
 
 
 def tmpfs(directory):
