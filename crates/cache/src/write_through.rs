@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use object::{BLOCK, Body, Condition, Key, Meta, Part, Result, Sink, Span, Upload, Version};
+use object::{BLOCK, Body, Condition, Key, Meta, Part, Result, Sink, Span, Time, Upload, Version};
 use tokio::time::Instant;
 
 use crate::cache::Cache;
@@ -188,6 +188,14 @@ impl Sink for WriteThrough {
 
     async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>> {
         self.sink.uploads(prefix).await
+    }
+
+    async fn has_parts(&self, upload: &Upload) -> Result<bool> {
+        self.sink.has_parts(upload).await
+    }
+
+    fn now(&self) -> Time {
+        self.sink.now()
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {

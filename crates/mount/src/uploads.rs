@@ -5,18 +5,20 @@
 //! * A [`Journal`] is one mount's file in it, locked for as long as the mount lives. The lock is
 //!   what tells others that its uploads are still wanted: no pid is asked, no clock is read.
 //! * [`Journalled`] is a [`Sink`](object::Sink) that keeps a journal of the one behind it.
-//! * [`leftovers`] are the journals of the dead.
+//! * [`leftovers`] are the journals of the dead, [`nameless`] the uploads of which those know no more
+//!   than that they were asked for.
 
 mod command;
 mod journal;
 mod journalled;
 mod leftovers;
+mod nameless;
 mod place;
 mod record;
 
 pub use command::run;
 pub use journal::Journal;
 pub use journalled::{Journalled, complain};
-pub use leftovers::{Swept, sweep};
+pub use leftovers::{Reach, Swept, sweep};
 pub use place::Place;
 pub use record::Entry;

@@ -120,6 +120,16 @@ pub trait Sink: Send + Sync {
     /// Whatever the store said, by meaning.
     async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>>;
 
+    /// Whether an upload has a part.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSuchUpload`](crate::ErrorKind::NoSuchUpload), and whatever else the store
+    /// said, by meaning.
+    async fn has_parts(&self, upload: &Upload) -> Result<bool>;
+
+    /// The time by the store's clock, as its answers tell it: what [`Upload::begun`] is told by.
+    fn now(&self) -> Time;
+
     /// Deletes an object. One that is gone already is none to complain of.
     ///
     /// # Errors

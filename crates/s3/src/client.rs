@@ -22,8 +22,9 @@ use crate::fetch::Fetch;
 use crate::listing;
 use crate::queue::is_flyable;
 use crate::road::Road;
-use crate::sdk::Surroundings;
+use crate::sdk::{Surroundings, Watch};
 use crate::stats::{Counters, Stats};
+use crate::store_clock::StoreClock;
 use crate::trust::Trust;
 use crate::wallet::Wallet;
 
@@ -36,6 +37,7 @@ pub struct S3 {
     pub(crate) client: Client,
     pub(crate) bucket: String,
     clock: Clock,
+    pub(crate) store_clock: Arc<StoreClock>,
     pub(crate) config: Config,
     is_aws: bool,
 }
@@ -66,6 +68,7 @@ impl S3 {
     pub async fn connect(config: Config, clock: Clock, prefix: &str) -> Result<(S3, Preflight)> {
         let trust = Trust::read(config.ca_bundle.as_deref())?;
         let counters = Arc::<Counters>::default();
+        let store_clock = Arc::new(StoreClock::new(clock.clone()));
         let around = Surroundings::read(&config, trust.sdk_client()?).await;
         let wallet = around.provider(&config).map(|p| Wallet::new(p, clock.clone()));
         let access_key = match &wallet {
@@ -81,7 +84,8 @@ impl S3 {
         let mut region = around.region.clone();
         for _ in 0..REGIONS_MAX {
             let endpoint = Endpoint::resolve(&around.place(&config, &region)).await?;
-            let client = around.client(&config, &region, wallet.as_ref(), counters.clone());
+            let watch = Watch::new(&config, counters.clone(), store_clock.clone());
+            let client = around.client(&config, &region, wallet.as_ref(), watch);
             let road = Road::new(&config, &endpoint, &trust, clock.clone())?;
             let road =
                 Arc::new(Road { wallet: wallet.clone(), counters: counters.clone(), ..road });
@@ -90,6 +94,7 @@ impl S3 {
                 client,
                 bucket: config.bucket.as_str().to_owned(),
                 clock: clock.clone(),
+                store_clock: store_clock.clone(),
                 config: config.clone(),
                 is_aws: around.is_aws(),
             };

@@ -42,6 +42,7 @@ mod sdk;
 mod signer;
 mod sink;
 mod stats;
+mod store_clock;
 mod tries;
 mod trust;
 mod uploads;

@@ -26,6 +26,7 @@ use crate::config::{Config, Identity};
 use crate::endpoint::Place;
 use crate::pool::CONNECT_MAX;
 use crate::stats::Counters;
+use crate::store_clock::StoreClock;
 use crate::wallet::Wallet;
 
 /// The longest answer to a LIST that is read, in bytes: 1000 entries of the longest keys, every
@@ -111,7 +112,7 @@ impl Surroundings {
         config: &Config,
         region: &str,
         wallet: Option<&Wallet>,
-        counters: Arc<Counters>,
+        watch: Watch,
     ) -> Client {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_MAX).build();
         let mut builder = aws_sdk_s3::config::Builder::from(&self.sdk)
@@ -122,11 +123,7 @@ impl Surroundings {
             // An `Errand` tries again.
             .retry_config(RetryConfig::disabled())
             .identity_cache(IdentityCache::no_cache())
-            .interceptor(Watch {
-                counters,
-                user_agent: config.user_agent.clone(),
-                standing: config.standing(),
-            });
+            .interceptor(watch);
         builder.set_endpoint_url(self.url.clone());
         builder.set_app_name(AppName::new("mount-s3").ok());
         builder = match wallet {
@@ -149,12 +146,24 @@ fn endpoint_url(sdk: &SdkConfig) -> Option<String> {
     own.or_else(|| sdk.endpoint_url().map(str::to_owned))
 }
 
-/// Counts what is sent, names who sends it, and bounds what comes back.
+/// Counts what is sent, names who sends it, and bounds what comes back and hears its time.
 #[derive(Debug)]
-struct Watch {
+pub(crate) struct Watch {
     counters: Arc<Counters>,
+    store_clock: Arc<StoreClock>,
     user_agent: String,
     standing: Vec<(&'static str, String)>,
+}
+
+impl Watch {
+    pub(crate) fn new(
+        config: &Config,
+        counters: Arc<Counters>,
+        store_clock: Arc<StoreClock>,
+    ) -> Self {
+        let user_agent = config.user_agent.clone();
+        Self { counters, store_clock, user_agent, standing: config.standing() }
+    }
 }
 
 #[dyn_dispatch_hint]
@@ -184,7 +193,7 @@ impl Intercept for Watch {
         match bag.load::<Metadata>().map(Metadata::name) {
             Some("HeadObject") => self.counters.heads.add(1),
             Some("ListObjectsV2") => self.counters.lists.add(1),
-            Some("ListMultipartUploads") => self.counters.upload_lists.add(1),
+            Some("ListMultipartUploads" | "ListParts") => self.counters.upload_lists.add(1),
             _ => {}
         }
         // Not among the signed headers, so it may still change here.
@@ -198,6 +207,9 @@ impl Intercept for Watch {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        if let Some(date) = context.response().headers().get("date") {
+            self.store_clock.heard(date);
+        }
         let body = context.response_mut().body_mut();
         let all = std::mem::replace(body, SdkBody::taken());
         *body = SdkBody::from_body_1_x(Limited::new(all, ANSWER_MAX));

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use object::{
     Algorithm, Body, Checksum, Condition, ETag, Error, ErrorKind, Key, Meta, Part, Result, Sink,
-    Span, Upload, Version,
+    Span, Time, Upload, Version,
 };
 
 use crate::attributes::check_checksum;
@@ -256,6 +256,14 @@ impl Sink for S3 {
 
     async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>> {
         uploads::list(self, prefix).await
+    }
+
+    async fn has_parts(&self, upload: &Upload) -> Result<bool> {
+        uploads::has_parts(self, upload).await
+    }
+
+    fn now(&self) -> Time {
+        self.store_clock.now()
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {

@@ -25,7 +25,7 @@ pub struct Stats {
     pub aborted: u64,
     /// Deletions of objects: requests sent.
     pub deletes: u64,
-    /// LISTs of uploads sent.
+    /// LISTs of uploads and of their parts sent.
     pub upload_lists: u64,
     /// Bytes of objects sent, those of failed tries included.
     pub bytes_sent: u64,

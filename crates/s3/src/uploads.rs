@@ -35,6 +35,21 @@ pub(crate) async fn list(s3: &S3, prefix: &str) -> Result<Vec<Upload>> {
     }
 }
 
+/// Whether `upload` has a part. One is enough to know.
+pub(crate) async fn has_parts(s3: &S3, upload: &Upload) -> Result<bool> {
+    let request = s3
+        .client
+        .list_parts()
+        .bucket(&s3.bucket)
+        .key(upload.key.as_str())
+        .upload_id(&*upload.id)
+        .max_parts(1);
+    let answer = s3.errand(true).run(|| request.clone().send()).await;
+    let what = || format!("listing the parts of an upload of s3://{}/{}", s3.bucket, upload.key);
+    let answer = answer.map_err(|e| listing::failed(&what(), e, s3.config.read_deadline))?;
+    Ok(!answer.parts().is_empty())
+}
+
 /// What a page lists. Entries that cannot be are left out: they are none of ours.
 fn page(prefix: &str, answer: &ListMultipartUploadsOutput) -> Vec<Upload> {
     let encoded = answer.encoding_type() == Some(&EncodingType::Url);

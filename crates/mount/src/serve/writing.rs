@@ -1,6 +1,7 @@
 //! What a mount that may be written to has beside one that may not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fs::Fs;
 use object::Sink;
@@ -15,6 +16,9 @@ use crate::uploads::{self, Journal, Journalled, Place};
 
 /// Parts of one file that are on their way at once, at most.
 const PARTS_IN_FLIGHT: usize = 8;
+
+/// After this long an upload that a living program began, on another node say, has a part.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the file system is told of writing.
 pub(super) fn rules(config: &Config) -> fs::Writes {
@@ -68,12 +72,13 @@ fn journalled(config: &Config, sink: Arc<dyn Sink>, runtime: &Handle) -> Arc<dyn
     };
     let (store, prefix) = (sink.clone(), config.source.prefix.clone());
     runtime.spawn(async move {
-        match uploads::sweep(place, &scope, &prefix, store).await {
-            Ok(swept) if swept.aborted + swept.failed > 0 => tracing::info!(
+        let reach = uploads::Reach { scope: &scope, prefix: &prefix, sink: &*store };
+        match uploads::sweep(place, &reach, PATIENCE).await {
+            Ok(swept) if swept.aborted + swept.failed + swept.unclear > 0 => tracing::info!(
                 "dead mounts had left {} uploads open: {} are thrown away, {} stay",
-                swept.aborted + swept.failed,
+                swept.aborted + swept.failed + swept.unclear,
                 swept.aborted,
-                swept.failed
+                swept.failed + swept.unclear
             ),
             Ok(_) => {}
             Err(error) => tracing::warn!("what dead mounts left open cannot be seen: {error}"),

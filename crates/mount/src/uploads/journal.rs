@@ -1,15 +1,14 @@
 //! One mount's journal, while the mount lives.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cache::{Scope, lock};
-use object::Upload;
+use object::{Key, Time, Upload};
 
 use super::place::Place;
-use super::record::{Entry, Record};
+use super::record::{Entry, Intent, Open, Record};
 
 /// How many names are tried for a new journal.
 const NAMES: u32 = 1_000;
@@ -33,7 +32,9 @@ struct State {
     name: String,
     /// Bytes written.
     size: u64,
-    open: BTreeMap<String, Entry>,
+    /// The number of the last intent.
+    last: u64,
+    open: Open,
 }
 
 impl Journal {
@@ -44,7 +45,7 @@ impl Journal {
     pub fn create(place: Arc<Place>, scope: Scope) -> io::Result<Self> {
         let (file, name) = fresh(&place)?;
         let file = Arc::new(file);
-        let state = State { file, name, size: 0, open: BTreeMap::new() };
+        let state = State { file, name, size: 0, last: 0, open: Open::default() };
         Ok(Self { place, scope, state: Mutex::new(state) })
     }
 
@@ -52,23 +53,50 @@ impl Journal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that `upload` was begun. When this returns, not even a loss of power undoes it.
+    /// Notes that the store is going to be asked, `at` this time by its clock, to begin an upload
+    /// of `key`; answers the number of this intent. When this returns, the end of this process
+    /// does not undo it, but a loss of power may: see [`Journal::secure`].
+    ///
+    /// # Errors
+    /// Of the disk: then nobody will look for the upload before it has an id.
+    pub fn intended(&self, key: &Key, at: Time) -> io::Result<u64> {
+        let mut state = self.lock();
+        state.last += 1;
+        let number = state.last;
+        let (scope, key) = (self.scope.clone(), key.as_str().to_owned());
+        let intent = Intent { number, scope, key, at: at.secs() };
+        self.begin(&mut state, vec![Record::Intended(intent)])?;
+        Ok(number)
+    }
+
+    /// Makes what was noted last until after a loss of power.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn secure(&self) -> io::Result<()> {
+        let file = self.lock().file.clone();
+        file.sync_data()
+    }
+
+    /// Notes that `upload` was begun, which was the `intent`. When this returns, not even a loss
+    /// of power undoes it.
     ///
     /// # Errors
     /// Of the disk: then nobody will know of the upload.
-    pub fn begun(&self, upload: &Upload) -> io::Result<()> {
-        let entry = Entry::of(&self.scope, upload);
-        let file = {
-            let mut state = self.lock();
-            if !self.place.holds(&state.name, &state.file) {
-                // Somebody cleared the directory away; what is open is to be found all the same.
-                self.write_anew(&mut state)?;
-            }
-            state.append(&Record::Begun(entry.clone()))?;
-            state.open.insert(entry.id.clone(), entry);
-            state.file.clone()
-        };
-        file.sync_data()
+    pub fn begun(&self, intent: Option<u64>, upload: &Upload) -> io::Result<()> {
+        let mut records = vec![Record::Begun(Entry::of(&self.scope, upload))];
+        records.extend(intent.map(Record::Settled));
+        self.begin(&mut self.lock(), records)?;
+        self.secure()
+    }
+
+    /// Notes that nothing was begun that was the `intent`. That this is lost does no harm: it is
+    /// then looked for in vain.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn settled(&self, intent: u64) -> io::Result<()> {
+        self.end(&mut self.lock(), Record::Settled(intent))
     }
 
     /// Notes that `upload` was completed or thrown away. Of one that was not noted to have begun
@@ -78,18 +106,32 @@ impl Journal {
     /// Of the disk.
     pub fn ended(&self, upload: &Upload) -> io::Result<()> {
         let mut state = self.lock();
-        let id = upload.id.to_string();
-        if state.open.remove(&id).is_none() {
-            return Ok(());
+        match state.open.uploads.contains_key(&*upload.id) {
+            true => self.end(&mut state, Record::Ended(upload.id.to_string())),
+            false => Ok(()),
         }
+    }
+
+    fn begin(&self, state: &mut State, records: Vec<Record>) -> io::Result<()> {
+        if !self.place.holds(&state.name, &state.file) {
+            // Somebody cleared the directory away; what is open is to be found all the same.
+            self.write_anew(state)?;
+        }
+        state.append(&records)?;
+        records.into_iter().for_each(|record| state.open.hear(record));
+        Ok(())
+    }
+
+    fn end(&self, state: &mut State, record: Record) -> io::Result<()> {
+        state.open.hear(record.clone());
         if state.open.is_empty() && state.size >= IDLE {
             state.file.set_len(0)?;
             state.size = 0;
             return Ok(());
         }
-        state.append(&Record::Ended(id))?;
+        state.append(&[record])?;
         if state.size >= LONG {
-            self.write_anew(&mut state)?;
+            self.write_anew(state)?;
         }
         Ok(())
     }
@@ -98,8 +140,8 @@ impl Journal {
     fn write_anew(&self, state: &mut State) -> io::Result<()> {
         let (mut file, name) = fresh(&self.place)?;
         let mut text = Vec::new();
-        for entry in state.open.values() {
-            text.extend(Record::Begun(entry.clone()).line()?);
+        for record in state.open.records() {
+            text.extend(record.line()?);
         }
         file.write_all(&text)?;
         file.sync_data()?;
@@ -115,11 +157,11 @@ impl Journal {
 }
 
 impl State {
-    fn append(&mut self, record: &Record) -> io::Result<()> {
-        let line = record.line()?;
+    fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        let lines = records.iter().map(Record::line).collect::<io::Result<Vec<_>>>()?.concat();
         // A part of a line that is left when the disk is full is passed over when read.
-        self.size = self.size.saturating_add(line.len() as u64);
-        self.file.as_ref().write_all(&line)
+        self.size = self.size.saturating_add(lines.len() as u64);
+        self.file.as_ref().write_all(&lines)
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use object::{Body, Condition, ErrorKind, Key, Meta, Part, Result, Sink, Span, Upload, Version};
+use object::{
+    Body, Condition, ErrorKind, Key, Meta, Part, Result, Sink, Span, Time, Upload, Version,
+};
 
 use super::Journal;
 
@@ -32,22 +34,36 @@ impl Journalled {
     }
 
     /// Has something noted. That it cannot be is no reason not to write.
-    async fn note(
+    async fn note<T: Send + 'static>(
         &self,
-        upload: &Upload,
-        note: impl FnOnce(&Journal, &Upload) -> io::Result<()> + Send + 'static,
-    ) {
-        let (journal, noted) = (self.journal.clone(), upload.clone());
-        let noted = tokio::task::spawn_blocking(move || note(&journal, &noted)).await;
-        let Err(error) = noted.unwrap_or_else(|error| Err(io::Error::other(error))) else { return };
-        if !self.complained.swap(true, Ordering::Relaxed) {
-            complain(&error);
+        note: impl FnOnce(&Journal) -> io::Result<T> + Send + 'static,
+    ) -> Option<T> {
+        let journal = self.journal.clone();
+        let noted = tokio::task::spawn_blocking(move || note(&journal)).await;
+        match noted.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(noted) => Some(noted),
+            Err(error) => {
+                if !self.complained.swap(true, Ordering::Relaxed) {
+                    complain(&error);
+                }
+                None
+            }
         }
     }
 
     async fn over(&self, upload: &Upload) {
-        self.note(upload, Journal::ended).await;
+        let upload = upload.clone();
+        self.note(move |journal| journal.ended(&upload)).await;
     }
+}
+
+/// Whether an error of this kind may be told although the store did what it was asked to do.
+fn is_doubtful(kind: ErrorKind) -> bool {
+    use ErrorKind as K;
+    matches!(
+        kind,
+        K::Throttled | K::Timeout | K::Unreachable | K::Corrupt | K::Server | K::Abandoned
+    )
 }
 
 #[async_trait]
@@ -57,9 +73,23 @@ impl Sink for Journalled {
     }
 
     async fn begin_upload(&self, key: &Key) -> Result<Upload> {
-        let upload = self.sink.begin_upload(key).await?;
-        self.note(&upload, Journal::begun).await;
-        Ok(upload)
+        let (at, named) = (self.sink.now(), key.clone());
+        let intent = self.note(move |journal| journal.intended(&named, at)).await;
+        // The disk takes no longer than the answer.
+        let begun = self.sink.begin_upload(key);
+        let (begun, _) = tokio::join!(begun, self.note(Journal::secure));
+        match (&begun, intent) {
+            (Ok(upload), _) => {
+                let upload = upload.clone();
+                self.note(move |journal| journal.begun(intent, &upload)).await;
+            }
+            (Err(error), Some(intent)) if !is_doubtful(error.kind()) => {
+                self.note(move |journal| journal.settled(intent)).await;
+            }
+            // Whoever comes after us looks whether there is an upload.
+            (Err(_), _) => {}
+        }
+        begun
     }
 
     async fn put_part(
@@ -104,6 +134,14 @@ impl Sink for Journalled {
 
     async fn uploads(&self, prefix: &str) -> Result<Vec<Upload>> {
         self.sink.uploads(prefix).await
+    }
+
+    async fn has_parts(&self, upload: &Upload) -> Result<bool> {
+        self.sink.has_parts(upload).await
+    }
+
+    fn now(&self) -> Time {
+        self.sink.now()
     }
 
     async fn delete(&self, key: &Key) -> Result<()> {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache::{Scope, lock};
-use object::Sink;
+use object::{Sink, Upload};
 
+use super::nameless;
 use super::place::Place;
-use super::record::{Entry, Record, open_uploads};
+use super::record::{Entry, Intent, Open, Record};
 
 /// The most that is read of a journal, in bytes. A mount writes its own anew long before that,
 /// unless thousands of uploads are open at once.
@@ -20,43 +22,72 @@ const READ_MAX: u64 = 16 << 20;
 pub struct Swept {
     /// Uploads that were thrown away.
     pub aborted: usize,
-    /// Uploads that could not be: they are tried again by the next mount.
+    /// Uploads that could not be, or not be looked for: the next mount tries again.
     pub failed: usize,
     /// Uploads that are another mount's business: of another bucket or prefix.
     pub left: usize,
+    /// Uploads that may be anybody's, and stay.
+    pub unclear: usize,
 }
 
-/// Throws away the uploads in `scope` of keys below `prefix` that mounts which are dead had noted
-/// in `place`. Touches no upload that is not in a journal, and none whose owner lives.
+/// Which uploads are looked at, and where they are.
+pub struct Reach<'a> {
+    /// Their bucket and store.
+    pub scope: &'a Scope,
+    /// What their keys begin with.
+    pub prefix: &'a str,
+    /// What throws them away.
+    pub sink: &'a dyn Sink,
+}
+
+impl Reach<'_> {
+    fn covers(&self, scope: &Scope, key: &str) -> bool {
+        scope == self.scope && key.starts_with(self.prefix)
+    }
+}
+
+/// Throws away the uploads within `reach` that mounts which are dead had noted in `place`, and
+/// after `patience` those of whose beginning they did not live to hear. Touches no upload whose
+/// owner lives and, but for what [`nameless`] says, none that is not in a journal.
 ///
 /// # Errors
 /// The place cannot be listed. What fails with one journal or upload is logged and passed over.
-pub async fn sweep(
-    place: Arc<Place>,
-    scope: &Scope,
-    prefix: &str,
-    sink: Arc<dyn Sink>,
-) -> io::Result<Swept> {
-    let mut swept = Swept::default();
+pub async fn sweep(place: Arc<Place>, reach: &Reach<'_>, patience: Duration) -> io::Result<Swept> {
+    let started = reach.sink.now();
+    let (mut swept, mut nameless) = (Swept::default(), Vec::new());
     let listed = place.clone();
     for name in aside(move || listed.names()).await? {
         let (opened, shown) = (place.clone(), name.clone());
         let taken = aside(move || Remains::take(opened, name)).await;
         match taken {
-            Ok(Some(remains)) => remains.clear(scope, prefix, &*sink, &mut swept).await,
+            Ok(Some(mut remains)) => {
+                remains.clear(reach, &mut swept).await;
+                let is_nameless = remains.intents(reach).next().is_some();
+                match is_nameless {
+                    true => nameless.push(remains),
+                    false => remains.close().await,
+                }
+            }
             Ok(None) => {}
             Err(error) => tracing::warn!("the journal {shown} cannot be read: {error}"),
+        }
+    }
+    if !nameless.is_empty() {
+        tokio::time::sleep(patience).await;
+        nameless::settle(&place, &mut nameless, reach, started, &mut swept).await;
+        for remains in nameless {
+            remains.close().await;
         }
     }
     Ok(swept)
 }
 
 /// A journal of a dead mount, ours while this lives.
-struct Remains {
+pub(super) struct Remains {
     place: Arc<Place>,
-    name: String,
+    pub(super) name: String,
     file: File,
-    open: BTreeMap<String, Entry>,
+    pub(super) open: Open,
 }
 
 impl Remains {
@@ -71,35 +102,30 @@ impl Remains {
         Ok(Some(Self { place, name, file, open }))
     }
 
-    async fn clear(mut self, scope: &Scope, prefix: &str, sink: &dyn Sink, swept: &mut Swept) {
-        for entry in std::mem::take(&mut self.open).into_values() {
-            let reached = entry.scope == *scope && entry.key.starts_with(prefix);
+    /// The intents that are within `reach`.
+    pub(super) fn intents(&self, reach: &Reach<'_>) -> impl Iterator<Item = &Intent> {
+        let within = |intent: &&Intent| reach.covers(&intent.scope, &intent.key);
+        self.open.intents.values().filter(within)
+    }
+
+    /// Throws away the uploads within `reach` that it names.
+    async fn clear(&mut self, reach: &Reach<'_>, swept: &mut Swept) {
+        let entries: Vec<Entry> = self.open.uploads.values().cloned().collect();
+        for entry in entries {
+            let reached = reach.covers(&entry.scope, &entry.key);
             let Some(upload) = entry.upload().filter(|_| reached) else {
                 swept.left += 1;
-                self.open.insert(entry.id.clone(), entry);
                 continue;
             };
-            match sink.abort(&upload).await {
-                Ok(()) => {
-                    swept.aborted += 1;
-                    tracing::info!(
-                        key = entry.key,
-                        upload = entry.id,
-                        "an upload that a dead mount left open was thrown away"
-                    );
-                    self.strike(entry.id);
-                }
-                Err(error) => {
-                    swept.failed += 1;
-                    tracing::warn!(
-                        key = entry.key,
-                        upload = entry.id,
-                        "an upload that a dead mount left open stays: {error}"
-                    );
-                    self.open.insert(entry.id.clone(), entry);
-                }
+            if throw_away(&upload, reach, swept).await {
+                self.strike(Record::Ended(entry.id));
             }
         }
+        swept.left += self.open.intents.len() - self.intents(reach).count();
+    }
+
+    /// Removes the journal unless there is something left in it.
+    async fn close(self) {
         if self.open.is_empty()
             && let Err(error) = aside(move || self.place.remove(&self.name)).await
         {
@@ -107,12 +133,30 @@ impl Remains {
         }
     }
 
-    /// Notes that an upload ended, for whoever comes for the rest. A short line at the end of a
-    /// file does not keep the runtime waiting.
-    fn strike(&self, id: String) {
-        let written = Record::Ended(id).line().and_then(|line| (&self.file).write_all(&line));
+    /// Notes that something is not open any more, for whoever comes for the rest. A short line at
+    /// the end of a file does not keep the runtime waiting.
+    pub(super) fn strike(&mut self, record: Record) {
+        let written = record.line().and_then(|line| (&self.file).write_all(&line));
         if let Err(error) = written {
-            tracing::debug!("it will be thrown away once more: {error}");
+            tracing::debug!("it will be seen to once more: {error}");
+        }
+        self.open.hear(record);
+    }
+}
+
+/// Throws `upload` away, and counts it; whether it is gone.
+pub(super) async fn throw_away(upload: &Upload, reach: &Reach<'_>, swept: &mut Swept) -> bool {
+    let (key, id) = (upload.key.as_str(), &*upload.id);
+    match reach.sink.abort(upload).await {
+        Ok(()) => {
+            swept.aborted += 1;
+            tracing::info!(key, id, "an upload that a dead mount left open was thrown away");
+            true
+        }
+        Err(error) => {
+            swept.failed += 1;
+            tracing::warn!(key, id, "an upload that a dead mount left open stays: {error}");
+            false
         }
     }
 }
@@ -121,22 +165,34 @@ impl Remains {
 /// began them lives.
 pub(super) fn known(place: &Place) -> io::Result<BTreeMap<String, (Entry, bool)>> {
     let mut known = BTreeMap::new();
-    for name in place.names()? {
-        let Some(file) = place.open(&name)? else { continue };
-        let alive = lock::held(&file, lock::WHOLE)?.is_some();
-        known.extend(read(&file)?.into_iter().map(|(id, entry)| (id, (entry, alive))));
+    for (open, alive) in journals(place, |_| true)? {
+        known.extend(open.uploads.into_iter().map(|(id, entry)| (id, (entry, alive))));
     }
     Ok(known)
 }
 
-fn read(file: &File) -> io::Result<BTreeMap<String, Entry>> {
+/// What the journals in `place` of these names say, and whether their owners live.
+pub(super) fn journals(
+    place: &Place,
+    wanted: impl Fn(&str) -> bool,
+) -> io::Result<Vec<(Open, bool)>> {
+    let mut journals = Vec::new();
+    for name in place.names()?.iter().filter(|name| wanted(name)) {
+        let Some(file) = place.open(name)? else { continue };
+        let alive = lock::held(&file, lock::WHOLE)?.is_some();
+        journals.push((read(&file)?, alive));
+    }
+    Ok(journals)
+}
+
+fn read(file: &File) -> io::Result<Open> {
     let mut bytes = Vec::new();
     file.take(READ_MAX).read_to_end(&mut bytes)?;
-    Ok(open_uploads(&bytes))
+    Ok(Open::read(&bytes))
 }
 
 /// Does what waits for the disk where that keeps nobody else waiting.
-async fn aside<T: Send + 'static>(
+pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))

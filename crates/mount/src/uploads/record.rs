@@ -1,4 +1,4 @@
-//! What a journal says: one line for each upload that was begun, and one when it ended.
+//! What a journal says: that an upload is to be begun, that it was, that it ended.
 //!
 //! A line is the CRC-32C of the rest in eight hexadecimal digits, a blank, and a JSON object. An
 //! empty line stands before each, so that one that was torn by a crash spoils no other. What has
@@ -54,10 +54,29 @@ impl Entry {
     }
 }
 
+/// An upload that the store is asked to begin. Until its answer is here there may be one of which
+/// nobody on this side knows the id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Intent {
+    /// Its name in this journal.
+    pub(super) number: u64,
+    /// Where it is to be.
+    #[serde(flatten)]
+    pub(super) scope: Scope,
+    /// The key that the object will have.
+    pub(super) key: String,
+    /// When the store was asked, by its own clock, in seconds since the epoch.
+    pub(super) at: u64,
+}
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Record {
+    /// The store is going to be asked to begin an upload.
+    Intended(Intent),
+    /// What became of the intent with this number is known.
+    Settled(u64),
     /// The upload was begun.
     Begun(Entry),
     /// The upload with this id was completed or thrown away.
@@ -82,19 +101,46 @@ impl Record {
     }
 }
 
-/// The uploads that were begun and not ended, as the bytes of a journal tell it, by their ids.
-pub(super) fn open_uploads(bytes: &[u8]) -> BTreeMap<String, Entry> {
-    let mut open = BTreeMap::new();
-    // What stands behind the last end of a line is torn.
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
-    let lines = bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
-    for record in lines.filter_map(Record::read) {
+/// What is open.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Open {
+    /// The uploads that were begun and not ended, by their ids.
+    pub(super) uploads: BTreeMap<String, Entry>,
+    /// The intents of which it is not known what became of them, by their numbers.
+    pub(super) intents: BTreeMap<u64, Intent>,
+}
+
+impl Open {
+    /// What the bytes of a journal leave open.
+    pub(super) fn read(bytes: &[u8]) -> Self {
+        let mut open = Self::default();
+        // What stands behind the last end of a line is torn.
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        let lines = bytes.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
+        lines.filter_map(Record::read).for_each(|record| open.hear(record));
+        open
+    }
+
+    /// Takes note of what a line says.
+    pub(super) fn hear(&mut self, record: Record) {
         match record {
-            Record::Begun(entry) => drop(open.insert(entry.id.clone(), entry)),
-            Record::Ended(id) => drop(open.remove(&id)),
+            Record::Intended(intent) => drop(self.intents.insert(intent.number, intent)),
+            Record::Settled(number) => drop(self.intents.remove(&number)),
+            Record::Begun(entry) => drop(self.uploads.insert(entry.id.clone(), entry)),
+            Record::Ended(id) => drop(self.uploads.remove(&id)),
         }
     }
-    open
+
+    /// The lines that say as much.
+    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
+        let intents = self.intents.values().cloned().map(Record::Intended);
+        intents.chain(self.uploads.values().cloned().map(Record::Begun))
+    }
+
+    /// Whether nothing is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.uploads.is_empty() && self.intents.is_empty()
+    }
 }
 
 fn crc(bytes: &[u8]) -> u64 {

@@ -235,6 +235,17 @@ impl Sink for MemStore {
         Ok(open.filter(|upload| upload.key.as_str().starts_with(prefix)).cloned().collect())
     }
 
+    async fn has_parts(&self, upload: &Upload) -> Result<bool> {
+        self.pause().await?;
+        let state = self.lock();
+        let (_, parts) = state.uploads.open.get(&upload.id).ok_or_else(no_such_upload)?;
+        Ok(!parts.is_empty())
+    }
+
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
     async fn delete(&self, key: &Key) -> Result<()> {
         self.written(|w| w.deletes += 1).await?;
         self.carry_out(|state| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use object::{Key, Time};
 
 use super::*;
-use crate::uploads::leftovers::known;
+use crate::uploads::leftovers::{journals, known};
 
 fn place(above: &Path) -> Arc<Place> {
     Arc::new(Place::below(above).unwrap())
@@ -37,8 +37,8 @@ fn uploads_are_known_until_they_end_and_their_owner_while_it_lives() {
     let dir = tempfile::tempdir().unwrap();
     let place = place(dir.path());
     let journal = Journal::create(place.clone(), scope()).unwrap();
-    journal.begun(&upload(1)).unwrap();
-    journal.begun(&upload(2)).unwrap();
+    journal.begun(None, &upload(1)).unwrap();
+    journal.begun(None, &upload(2)).unwrap();
     assert_eq!(told(&place), [("id-1".into(), true), ("id-2".into(), true)]);
     journal.ended(&upload(1)).unwrap();
     assert_eq!(told(&place), [("id-2".into(), true)]);
@@ -46,12 +46,40 @@ fn uploads_are_known_until_they_end_and_their_owner_while_it_lives() {
     assert_eq!(told(&place), [("id-2".into(), false)]);
 }
 
+/// The keys of what is intended and not settled, as the journals in `place` tell it.
+fn intended(place: &Place) -> Vec<String> {
+    let open = journals(place, |_| true).unwrap();
+    open.into_iter().flat_map(|(open, _)| open.intents.into_values()).map(|i| i.key).collect()
+}
+
+#[test]
+fn what_is_intended_is_known_until_it_is_begun_or_not_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = place(dir.path());
+    let journal = Journal::create(place.clone(), scope()).unwrap();
+    let intend = |number| journal.intended(&upload(number).key, Time::from_secs(9)).unwrap();
+    let (begun, refused, _) = (intend(1), intend(2), intend(3));
+    journal.secure().unwrap();
+    assert_eq!(intended(&place), ["key-1", "key-2", "key-3"]);
+    journal.begun(Some(begun), &upload(1)).unwrap();
+    journal.settled(refused).unwrap();
+    assert_eq!(intended(&place), ["key-3"]);
+    assert_eq!(told(&place), [("id-1".into(), true)]);
+    // The directory is cleared away, and what is open is written into a new file.
+    fs::remove_file(place.path().join(&journal.lock().name)).unwrap();
+    journal.begun(None, &upload(4)).unwrap();
+    journal.ended(&upload(1)).unwrap();
+    journal.ended(&upload(4)).unwrap();
+    drop(journal);
+    assert_eq!((intended(&place), told(&place)), (vec!["key-3".into()], vec![]));
+}
+
 #[test]
 fn a_journal_with_nothing_to_tell_leaves_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let place = place(dir.path());
     let journal = Journal::create(place.clone(), scope()).unwrap();
-    journal.begun(&upload(1)).unwrap();
+    journal.begun(None, &upload(1)).unwrap();
     journal.ended(&upload(1)).unwrap();
     assert_eq!(place.names().unwrap().len(), 1);
     drop(journal);
@@ -71,13 +99,13 @@ fn a_journal_never_grows_without_end_and_loses_nothing_that_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let place = place(dir.path());
     let journal = Journal::create(place.clone(), scope()).unwrap();
-    journal.begun(&upload(0)).unwrap();
+    journal.begun(None, &upload(0)).unwrap();
     let mut largest = 0;
     for number in 1..20_000 {
         let mut state = journal.lock();
         let entry = Entry::of(&scope(), &upload(number));
-        state.append(&Record::Begun(entry.clone())).unwrap();
-        state.open.insert(entry.id.clone(), entry);
+        state.append(&[Record::Begun(entry.clone())]).unwrap();
+        state.open.hear(Record::Begun(entry));
         drop(state);
         journal.ended(&upload(number)).unwrap();
         let name = journal.lock().name.clone();
@@ -93,11 +121,11 @@ fn a_journal_never_grows_without_end_and_loses_nothing_that_is_open() {
 fn a_long_journal_in_which_all_has_ended_begins_anew() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::create(place(dir.path()), scope()).unwrap();
-    journal.begun(&upload(1)).unwrap();
+    journal.begun(None, &upload(1)).unwrap();
     journal.lock().size = IDLE;
     journal.ended(&upload(1)).unwrap();
     assert_eq!(journal.lock().file.metadata().unwrap().len(), 0);
-    journal.begun(&upload(2)).unwrap();
+    journal.begun(None, &upload(2)).unwrap();
     drop(journal);
     assert_eq!(told(&place(dir.path())), [("id-2".into(), false)]);
 }
@@ -107,9 +135,9 @@ fn what_is_open_is_found_after_the_directory_was_cleared() {
     let dir = tempfile::tempdir().unwrap();
     let place = place(dir.path());
     let journal = Journal::create(place.clone(), scope()).unwrap();
-    journal.begun(&upload(1)).unwrap();
+    journal.begun(None, &upload(1)).unwrap();
     fs::remove_file(place.path().join(&journal.lock().name)).unwrap();
-    journal.begun(&upload(2)).unwrap();
+    journal.begun(None, &upload(2)).unwrap();
     assert_eq!(told(&place), [("id-1".into(), true), ("id-2".into(), true)]);
 }
 
@@ -118,9 +146,9 @@ fn a_line_that_was_torn_by_a_full_disk_costs_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let place = place(dir.path());
     let journal = Journal::create(place.clone(), scope()).unwrap();
-    journal.begun(&upload(1)).unwrap();
+    journal.begun(None, &upload(1)).unwrap();
     journal.lock().file.as_ref().write_all(b"\n0bad").unwrap();
-    journal.begun(&upload(2)).unwrap();
+    journal.begun(None, &upload(2)).unwrap();
     assert_eq!(told(&place), [("id-1".into(), true), ("id-2".into(), true)]);
 }
 

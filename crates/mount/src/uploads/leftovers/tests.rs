@@ -28,7 +28,8 @@ impl Scene {
     }
 
     async fn sweep(&self, bucket: &str, prefix: &str) -> Swept {
-        sweep(self.place(), &scope(bucket), prefix, self.store.clone()).await.unwrap()
+        let reach = Reach { scope: &scope(bucket), prefix, sink: &*self.store };
+        sweep(self.place(), &reach, Duration::ZERO).await.unwrap()
     }
 
     fn open(&self) -> Vec<String> {
@@ -78,7 +79,7 @@ async fn uploads_of_another_bucket_or_prefix_wait_for_a_mount_of_theirs() {
     drop(dead);
     assert_eq!(scene.sweep("logs", "").await, Swept { left: 2, ..Swept::default() });
     let swept = scene.sweep("jars", "a/").await;
-    assert_eq!(swept, Swept { aborted: 1, left: 1, failed: 0 });
+    assert_eq!(swept, Swept { aborted: 1, left: 1, ..Swept::default() });
     assert_eq!(scene.open(), ["b/1"]);
     // What was thrown away once is not tried again.
     scene.store.take_writes();
@@ -119,6 +120,24 @@ async fn an_upload_that_was_completed_or_is_gone_is_not_noted_any_more() {
     assert_eq!(changed.kind(), ErrorKind::Changed);
     drop(sink);
     assert_eq!(scene.sweep("jars", "").await, Swept { aborted: 1, ..Swept::default() });
+}
+
+#[tokio::test]
+async fn a_beginning_that_failed_is_looked_after_only_if_it_may_have_been_carried_out() {
+    for (kind, journals_left) in [(ErrorKind::Denied, 0), (ErrorKind::Timeout, 1)] {
+        let scene = Scene::new();
+        let sink = scene.mount("jars");
+        scene.store.set_writes_failing(Some(kind));
+        assert_eq!(sink.begin_upload(&Key::new("a").unwrap()).await.unwrap_err().kind(), kind);
+        scene.store.set_writes_failing(None);
+        drop(sink);
+        assert_eq!(journals(scene.dir.path()), journals_left, "{kind:?}");
+        // It was carried out all the same.
+        begin(&*scene.store, "a").await;
+        let aborted = journals_left;
+        assert_eq!(scene.sweep("jars", "").await, Swept { aborted, ..Swept::default() });
+        assert_eq!(journals(scene.dir.path()), 0);
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,11 @@ fn entry(key: &str, id: &str) -> Entry {
     Entry { scope, key: key.into(), id: id.into(), begun: 7 }
 }
 
+fn intent(number: u64, key: &str) -> Intent {
+    let scope = Scope { endpoint: "aws".into(), bucket: "jars".into() };
+    Intent { number, scope, key: key.into(), at: 7 }
+}
+
 fn lines(records: &[Record]) -> Vec<u8> {
     records.iter().flat_map(|record| record.line().unwrap()).collect()
 }
@@ -20,14 +25,28 @@ fn what_was_begun_and_not_ended_is_open() {
         Record::Ended("u-1".into()),
         Record::Ended("never begun".into()),
     ]);
-    assert_eq!(open_uploads(&bytes).into_values().collect::<Vec<_>>(), [odd]);
+    assert_eq!(Open::read(&bytes).uploads.into_values().collect::<Vec<_>>(), [odd]);
+}
+
+#[test]
+fn what_was_intended_and_not_settled_is_open() {
+    let bytes = lines(&[
+        Record::Intended(intent(1, "a")),
+        Record::Intended(intent(2, "a")),
+        Record::Begun(entry("a", "u-1")),
+        Record::Settled(1),
+        Record::Settled(3),
+    ]);
+    let open = Open::read(&bytes);
+    assert_eq!(open.intents.values().collect::<Vec<_>>(), [&intent(2, "a")]);
+    assert_eq!(Open::read(&lines(&open.records().collect::<Vec<_>>())), open);
 }
 
 #[test]
 fn a_line_fits_the_longest_names_there_are() {
     let longest = entry(&"\u{1}".repeat(object::MAX_KEY), &"\u{1}".repeat(ID_MAX));
     let bytes = lines(&[Record::Begun(longest.clone())]);
-    assert_eq!(open_uploads(&bytes).into_values().next(), Some(longest));
+    assert_eq!(Open::read(&bytes).uploads.into_values().next(), Some(longest));
 }
 
 #[test]
@@ -37,7 +56,7 @@ fn a_torn_line_spoils_no_other() {
         let mut bytes = lines(&[Record::Begun(entry("z", "u-0"))]);
         bytes.extend(&whole[..cut]);
         bytes.extend(lines(&[Record::Begun(entry("b", "u-2"))]));
-        let open = open_uploads(&bytes);
+        let open = Open::read(&bytes).uploads;
         let ids: Vec<_> = open.keys().map(String::as_str).collect();
         // All but its last end of line makes a line whole, since an empty one follows.
         let expected =
@@ -58,7 +77,7 @@ fn an_id_or_key_that_cannot_be_names_no_upload() {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic_or_name_an_upload(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        prop_assert_eq!(open_uploads(&bytes).len(), 0);
+        prop_assert_eq!(Open::read(&bytes), Open::default());
     }
 
     #[test]
@@ -67,7 +86,7 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] ^= flip;
         // Digits of the checksum may be written in capitals: the same line, not another.
-        for (id, found) in open_uploads(&bytes) {
+        for (id, found) in Open::read(&bytes).uploads {
             prop_assert_eq!((id.as_str(), found), ("u-1", entry("some/key", "u-1")));
         }
     }
