@@ -107,7 +107,7 @@ impl Model {
         }
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
         let paths = KEYS.iter().chain(&DIRECTORIES).filter_map(|path| path.strip_prefix(&prefix));
-        let names: BTreeSet<&str> = paths.map(|rest| rest.split('/').next().unwrap()).collect();
+        let names: BTreeSet<&str> = paths.filter_map(|rest| rest.split('/').next()).collect();
         if let Some(strange) = shown.iter().find(|name| !names.contains(name.as_str())) {
             return Err(format!("{strange} is in {shown:?}"));
         }
