@@ -91,6 +91,10 @@ test-model: setup ## Random programs against the reference model: 20,000 in memo
 test-power: setup ## 200 power cuts under the cache, on ext4 and XFS
 	$(IT) --ignored --nocapture a_hundred_power_cuts
 
+.PHONY: test-kills
+test-kills: setup ## 200 kills of mounts that upload, with a cache and without
+	$(IT) --ignored --nocapture two_hundred_kills
+
 .PHONY: test-cache-long
 test-cache-long: setup ## The cache at full size: 200 processes read 252 JARs
 	$(IT) --ignored --nocapture cache_long

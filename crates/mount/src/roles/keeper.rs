@@ -27,6 +27,9 @@ use crate::state::{Identity, Process, Record, Records};
 pub(super) const START_SECONDS: u64 = 30;
 /// How long files that are still open after unmounting are served.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long after that the daemon may take to throw away what was not published. What it does not
+/// get to is in its journal.
+const CLEARANCE: Duration = Duration::from_secs(3);
 /// How long the end of a daemon may take once it has let go of everything.
 const LAST_BREATH: Duration = Duration::from_millis(300);
 
@@ -96,6 +99,8 @@ enum Phase {
     Serving,
     /// The end was asked for, or enforced.
     Stopping,
+    /// Nobody is served any more; the daemon has what it does at its end to do.
+    Clearing,
     /// Killed; the last wait.
     Killed,
 }
@@ -278,7 +283,7 @@ impl<'a> Keeper<'a> {
 
     /// Begins the end: the mount leaves the tree; files that are open are served a little longer.
     fn stop(&mut self) {
-        if matches!(self.phase, Phase::Stopping | Phase::Killed) {
+        if matches!(self.phase, Phase::Stopping | Phase::Clearing | Phase::Killed) {
             return;
         }
         self.phase = Phase::Stopping;
@@ -303,18 +308,30 @@ impl<'a> Keeper<'a> {
             Phase::Starting => {
                 let cause = Cause::TooSlow(START_SECONDS);
                 crate::complain(cannot_mount(&cause, self.config));
+                self.serve_no_more();
             }
+            Phase::Serving => self.serve_no_more(),
+            Phase::Stopping => {
+                self.phase = Phase::Clearing;
+                self.deadline = Deadline::after(CLEARANCE);
+                self.serve_no_more();
+                return false;
+            }
+            Phase::Clearing => {}
             Phase::Killed => return true,
-            Phase::Serving | Phase::Stopping => {}
         }
         self.phase = Phase::Killed;
         self.deadline = Deadline::after(FAREWELL);
-        if let Some(mount) = &self.mount {
-            // Where fusectl is missing, the death of the daemon and of our device does the same.
-            let _ = mount.connection.abort();
-        }
         let _ = self.daemon.kill();
         false
+    }
+
+    /// Has the kernel answer everybody with an error. Where fusectl is missing, the death of the
+    /// daemon and of our device does the same.
+    fn serve_no_more(&self) {
+        if let Some(mount) = &self.mount {
+            let _ = mount.connection.abort();
+        }
     }
 
     /// The daemon is gone: nothing of the mount may stay behind.
@@ -325,7 +342,8 @@ impl<'a> Keeper<'a> {
         if let Some(mount) = self.mount.take() {
             self.release(mount, clean);
         }
-        if !clean && self.phase != Phase::Stopping {
+        let asked_for = matches!(self.phase, Phase::Stopping | Phase::Clearing);
+        if !clean && !asked_for {
             let how = status.map_or("it does not end".into(), |status| status.to_string());
             tracing::error!("the daemon ended: {how}");
             // A daemon that ends by itself has said why; one that was killed for being late
@@ -335,11 +353,7 @@ impl<'a> Keeper<'a> {
                 crate::complain(cannot_mount(&Cause::DaemonDied(how), self.config));
             }
         }
-        if served && (clean || self.phase == Phase::Stopping) {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        if served && (clean || asked_for) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
     /// How the daemon ended; `None` when its process is not quite gone yet.

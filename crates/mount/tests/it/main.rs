@@ -18,6 +18,7 @@ mod counts;
 mod faults;
 mod harness;
 mod kernel;
+mod killed;
 mod life;
 mod masked;
 mod model;

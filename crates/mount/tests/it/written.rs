@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lab::{Fault, Rule};
-use testkit::{Bucket, Mount, Server, Signal, kill, run, until};
+use testkit::{Bucket, Mount, Server, run, until};
 
-use crate::harness::{MIB, busy, program, seaweedfs, seed, start};
+use crate::harness::{MIB, busy, seaweedfs, start};
 
 /// What stores or deletes something.
 const WRITES: [&str; 6] = [
@@ -287,51 +287,6 @@ fn files_of_any_size_come_back_from_seaweedfs_too() {
     let _turn = busy();
     files_of_any_size_come_back(&Server::lab());
     files_of_any_size_come_back(seaweedfs());
-}
-
-#[test]
-fn an_upload_that_is_killed_leaves_the_name_absent_and_the_next_mount_ends_it() {
-    const KILLS: u64 = 20;
-    let _turn = busy();
-    let server = Server::lab();
-    let bucket = server.bucket("killed");
-    let state = tempfile::tempdir().unwrap();
-    let foreign = bucket.begin_upload("foreign");
-    let mut random = fastrand::Rng::with_seed(seed());
-    let bytes = content(48 * MIB, 5);
-    let mut whole = 0;
-    for number in 0..KILLS {
-        let words = ["--cache", state.path().to_str().unwrap(), "--write-part-size", "5MiB"];
-        let mut mount = open_mount(&bucket, &words);
-        mount.leave_to_the_test();
-        let (path, daemon) = (mount.path(&format!("file{number}")), mount.daemon());
-        std::thread::scope(|scope| {
-            let writing = scope.spawn(|| copy(&bytes, &path));
-            // Without its mount the directory is one that anybody writes to.
-            until("the file is there", Duration::from_secs(10), || path.exists());
-            std::thread::sleep(Duration::from_millis(random.u64(0..250)));
-            kill(daemon, Signal::KILL);
-            let told = writing.join().unwrap();
-            let found = bucket.find(&format!("file{number}"));
-            match &found {
-                None => assert!(!told, "what was told as stored is not there"),
-                Some(stored) => assert!(*stored == bytes, "torn bytes are seen"),
-            }
-            whole += u64::from(found.is_some());
-        });
-        until("the mount is gone", Duration::from_secs(10), || {
-            !testkit::is_mounted(mount.directory())
-        });
-    }
-    println!("{whole} of {KILLS} were whole");
-    let words = ["--cache", state.path().to_str().unwrap()];
-    let mount = open_mount(&bucket, &words);
-    // One that had not been answered for cannot be known, and holds no byte.
-    until("what the killed ones left is gone", Duration::from_secs(20), || {
-        bucket.uploads().iter().all(|id| *id == foreign || bucket.parts(id) == 0)
-    });
-    assert!(bucket.uploads().contains(&foreign));
-    run(&mut program(&["umount"], mount.directory())).ok();
 }
 
 #[test]

@@ -123,6 +123,30 @@ async fn aborted_uploads_are_gone_and_may_be_aborted_again() {
 }
 
 #[tokio::test]
+async fn whether_an_upload_has_parts_is_known_while_it_is_open() {
+    let lab = lab().await;
+    let s3 = client(&lab).await;
+    let upload = s3.begin_upload(&key("a b/ü")).await.unwrap();
+    assert!(!s3.has_parts(&upload).await.unwrap());
+    for number in 1..=2 {
+        s3.put_part(&upload, number, 0, &body(b"x")).await.unwrap();
+        assert!(s3.has_parts(&upload).await.unwrap());
+    }
+    s3.abort(&upload).await.unwrap();
+    let gone = s3.has_parts(&upload).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NoSuchUpload);
+    assert_eq!((lab.counters().requests("ListParts"), s3.stats().upload_lists), (4, 4));
+}
+
+#[tokio::test]
+async fn the_time_is_the_stores_own() {
+    let lab = lab().await;
+    let s3 = client(&lab).await;
+    let upload = s3.begin_upload(&key("k")).await.unwrap();
+    assert!(s3.now().secs().abs_diff(upload.begun.secs()) <= 1);
+}
+
+#[tokio::test]
 async fn all_open_uploads_below_a_prefix_are_listed_page_by_page() {
     let lab = lab().await;
     let s3 = Arc::new(client(&lab).await);

@@ -70,6 +70,15 @@ impl Bucket<'_> {
         (key.to_owned(), begun.upload_id.unwrap_or_default())
     }
 
+    /// Stores the first part of an upload.
+    #[track_caller]
+    pub fn put_part(&self, (key, id): &(String, String), bytes: impl Into<Vec<u8>>) {
+        let client = &self.server.client;
+        let put = client.upload_part().bucket(&self.name).key(key).upload_id(id).part_number(1);
+        let put = put.body(ByteStream::from(bytes.into())).send();
+        self.server.runtime.block_on(put).expect("the part can be stored");
+    }
+
     /// The keys and ids of all uploads that were begun and not ended.
     #[track_caller]
     pub fn uploads(&self) -> Vec<(String, String)> {
