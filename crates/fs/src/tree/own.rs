@@ -284,9 +284,24 @@ impl Tree {
 
     /// What a listing of `directory` fetched at `fetched` does not show as it is.
     pub(crate) fn amendments(&self, directory: NodeId, fetched: Time) -> Amended {
+        self.amendments_by(directory, fetched, |_| true)
+    }
+
+    /// The same by what is still here when another process takes over.
+    pub(super) fn lasting(&self, directory: NodeId, fetched: Time) -> Amended {
+        self.amendments_by(directory, fetched, |node| node.kept)
+    }
+
+    fn amendments_by(
+        &self,
+        directory: NodeId,
+        fetched: Time,
+        is_here: impl Fn(&Node) -> bool,
+    ) -> Amended {
         let Some(changes) = self.own.changes.get(&directory) else { return Amended::new() };
         let known = changes.iter().filter_map(|(name, change)| {
-            if let Some(node) = change.here.and_then(|id| self.nodes.get(&id)) {
+            let here = change.here.and_then(|id| self.nodes.get(&id));
+            if let Some(node) = here.filter(|node| is_here(node)) {
                 return Some((name.clone(), Some(node.fact.clone())));
             }
             let (_, fact) = change.since.as_ref().filter(|(at, _)| *at >= fetched)?;
@@ -303,14 +318,8 @@ impl Tree {
         facts: &[Arc<Fact>],
         fetched: Time,
     ) -> Option<Vec<Arc<Fact>>> {
-        let mut changes = self.amendments(directory, fetched);
-        if changes.is_empty() {
-            return None;
-        }
-        let listed = facts.iter().filter_map(|fact| amend(&mut changes, fact));
-        let mut all: Vec<_> = listed.collect();
-        all.extend(changes.into_values().flatten());
-        Some(all)
+        let changes = self.amendments(directory, fetched);
+        (!changes.is_empty()).then(|| amend_all(changes, facts))
     }
 
     /// A file is being written as `id`.
@@ -402,6 +411,13 @@ pub(crate) fn amend(changes: &mut Amended, listed: &Arc<Fact>) -> Option<Arc<Fac
         Some(change) => change,
         None => Some(listed.clone()),
     }
+}
+
+/// All that is to be shown for listed names.
+pub(super) fn amend_all(mut changes: Amended, listed: &[Arc<Fact>]) -> Vec<Arc<Fact>> {
+    let mut all: Vec<_> = listed.iter().filter_map(|fact| amend(&mut changes, fact)).collect();
+    all.extend(changes.into_values().flatten());
+    all
 }
 
 /// The first millisecond in which what happened by `time` is over: what was seen then or later

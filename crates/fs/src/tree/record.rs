@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use object::{ETag, StorageState, Time};
 
+use super::own::amend_all;
 use super::{Node, Tree};
 use crate::attr::{HandleId, Kind, NodeId, OpenMode, ROOT};
 use crate::directory::Snapshot;
@@ -138,10 +139,9 @@ impl Tree {
         });
         let snapshots = self.directories.iter().filter_map(|(id, directory)| {
             let snapshot = directory.snapshot.as_ref()?;
-            let amended = self.amended(*id, snapshot.facts(), snapshot.fetched);
-            let facts = amended.as_deref().unwrap_or(snapshot.facts());
-            let published = facts.iter().filter(|fact| !fact.is_unpublished());
-            let names = published.map(|fact| Name::of(fact)).collect();
+            // What was listed beside a file that is not published outlasts it.
+            let facts = amend_all(self.lasting(*id, snapshot.fetched), snapshot.facts());
+            let names = facts.iter().map(|fact| Name::of(fact)).collect();
             Some(Record::Snapshot { node: *id, fetched: snapshot.fetched, names })
         });
         let absences = self.absences.iter().map(|(parent, name, seen_ms)| Record::Absence {

@@ -98,3 +98,10 @@ fn a_file_that_was_removed_is_not_there_after_a_restart_although_it_was_listed()
         agrees(&[&removed[..], &[Step::Restart(how), Step::Stat(2), Step::Cat(2)]].concat());
     }
 }
+
+#[test]
+fn an_object_beside_a_file_that_is_not_published_is_there_for_a_successor() {
+    let begun = [Step::Open(0, How::New), Step::Put(0), Step::Settle, Step::List(0)];
+    let asked = [Step::Restart(Restart::Succeeded), Step::Stat(0), Step::List(0), Step::Cat(0)];
+    agrees(&[begun, asked].concat());
+}
