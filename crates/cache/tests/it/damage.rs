@@ -46,6 +46,8 @@ fn mutate(random: &mut Rng, node: &Node, versions: &[Arc<Version>]) -> String {
         }
         7 => remove(&path),
         8 => replace(random, &path),
+        // What a link that was put there leads to is the machine's.
+        _ if path.is_symlink() => Ok(()),
         _ => {
             let mode = [0, 0o400, 0o777][random.usize(..3)];
             fs::set_permissions(&path, Permissions::from_mode(mode))
@@ -71,10 +73,11 @@ fn change_bytes(random: &mut Rng, path: &Path, how: &str) -> String {
     format!("{how} {} {:?}", path.display(), change())
 }
 
-/// Opens what may by now be a pipe, without waiting for its other end.
+/// Opens what may by now be a pipe, without waiting for its other end, or a link, without
+/// following it: nothing outside the cache is to be damaged.
 fn open(path: &Path) -> std::io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits();
-    File::options().read(true).write(true).custom_flags(flags.cast_signed()).open(path)
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+    File::options().read(true).write(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 fn truncate(random: &mut Rng, path: &Path) -> std::io::Result<()> {
