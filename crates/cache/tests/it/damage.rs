@@ -17,6 +17,8 @@ use crate::harness::{Mount, Node, bytes_of, content};
 const AT_ONCE: usize = 12;
 /// Nothing may take longer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What is in a file beside the cache's.
+const BAIT: &str = "not the cache's";
 const SIZES: [u64; 5] = [1000, CHUNK + 1, BLOCK, BLOCK + 5, 5 * BLOCK / 2];
 
 /// Does something to a file of the cache; what, for the message when it was too much.
@@ -45,8 +47,8 @@ fn mutate(random: &mut Rng, node: &Node, versions: &[Arc<Version>]) -> String {
                 .and_then(|()| fs::rename(&aside, &other))
         }
         7 => remove(&path),
-        8 => replace(random, &path),
-        // What a link that was put there leads to is the machine's.
+        8 => replace(random, &path, &bait(node)),
+        // What a link that was put there leads to is none of the cache's.
         _ if path.is_symlink() => Ok(()),
         _ => {
             let mode = [0, 0o400, 0o777][random.usize(..3)];
@@ -90,7 +92,12 @@ fn remove(path: &Path) -> std::io::Result<()> {
     fs::remove_file(path).or_else(|_| fs::remove_dir_all(path))
 }
 
-fn replace(random: &mut Rng, path: &Path) -> std::io::Result<()> {
+/// What links that are put there lead to: nothing may be done to it.
+fn bait(node: &Node) -> PathBuf {
+    node.path().with_file_name("bait")
+}
+
+fn replace(random: &mut Rng, path: &Path, bait: &Path) -> std::io::Result<()> {
     remove(path)?;
     match random.usize(..5) {
         0 => fs::create_dir(path),
@@ -98,7 +105,7 @@ fn replace(random: &mut Rng, path: &Path) -> std::io::Result<()> {
             fs::create_dir(path)?;
             fs::write(path.join("full"), "x")
         }
-        2 => symlink("/etc/passwd", path),
+        2 => symlink(bait, path),
         3 => {
             let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
             let fifo = rustix::fs::FileType::Fifo;
@@ -151,6 +158,7 @@ async fn change_at_random(wanted: usize) {
     println!("seed {seed}");
     let mut random = Rng::with_seed(seed);
     let node = Node::in_memory();
+    fs::write(bait(&node), BAIT).unwrap();
     let mut versions = Vec::new();
     for size in SIZES {
         versions.push(node.put(&format!("object-{size}"), size).await);
@@ -176,4 +184,5 @@ async fn change_at_random(wanted: usize) {
     let reads = node.store.take_counts().reads;
     println!("{mutations} mutations, {reads} reads of the store");
     assert!(reads > 100);
+    assert_eq!(fs::read_to_string(bait(&node)).unwrap(), BAIT);
 }
