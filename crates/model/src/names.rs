@@ -257,8 +257,13 @@ impl Model {
         let (must, may) = self.presence(KEYS[from]);
         let lost = self.world.is_lost(KEYS[from]) || self.world.is_lost(KEYS[to]);
         let mut right = Vec::new();
-        if may {
+        // Who is left to copy has to be able to delete: what is here only goes with its writer.
+        let (own, perhaps) = self.world.is_own(from);
+        if may && (self.world.rules.delete || own || perhaps) {
             right.push(Err(Errno::XDEV));
+        }
+        if may && !self.world.rules.delete && !own {
+            right.push(Err(Errno::PERM));
         }
         if !must || lost {
             right.push(Err(Errno::NOENT));
