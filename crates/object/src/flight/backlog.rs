@@ -1,15 +1,20 @@
 //! A bound on what has landed and waits for a consumer that is slower than the network.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// How long after a flight paused it looks whether there is room without having been told.
+const SOON: Duration = Duration::from_millis(50);
 
 /// How many whole blocks have landed, in all flights that lead into one consumer, and wait for
 /// it. While there are as many as the limit, flights pause, each at the end of a block: so what
 /// waits can always be consumed, and no two flights wait for each other.
 ///
-/// They go on one by one, as blocks are consumed, and all of them when nothing waits any more: a
-/// slow one holds up nobody.
+/// They go on one by one, as blocks are consumed, and as many as the limit when nothing waits any
+/// more: all at once would bring a block each. Should these be slow, others follow soon.
 pub struct Backlog {
     limit: u64,
     waiting: Mutex<u64>,
@@ -29,12 +34,14 @@ impl Backlog {
 
     /// Returns once there is room for a block.
     pub(super) async fn clear(&self) {
-        let next = self.next.notified();
-        tokio::pin!(next);
-        // Before the look, so that no room that is made after it goes unnoticed.
-        next.as_mut().enable();
-        if self.waiting() >= self.limit {
-            next.await;
+        loop {
+            let next = self.next.notified();
+            tokio::pin!(next);
+            // Before the look, so that no room that is made after it goes unnoticed.
+            next.as_mut().enable();
+            if self.waiting() < self.limit || timeout(SOON, next).await.is_ok() {
+                return;
+            }
         }
     }
 
@@ -44,13 +51,12 @@ impl Backlog {
             *waiting = (*waiting + to).saturating_sub(from);
             *waiting
         };
-        let consumed = from.saturating_sub(to);
-        if consumed > 0 && left == 0 {
-            self.next.notify_waiters();
-        } else {
-            let room = self.limit.saturating_sub(left);
-            (0..consumed.min(room)).for_each(|_| self.next.notify_one());
-        }
+        let (consumed, room) = (from.saturating_sub(to), self.limit.saturating_sub(left));
+        let go_on = match (consumed, left) {
+            (1.., 0) => self.limit,
+            _ => consumed.min(room),
+        };
+        (0..go_on).for_each(|_| self.next.notify_one());
     }
 }
 
