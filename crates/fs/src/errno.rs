@@ -114,6 +114,8 @@ impl Errno {
             // Somebody else made the name, or replaced what this mount had put there.
             (ErrorKind::Changed, Condition::Absent) => Self::Exists,
             (ErrorKind::Changed, _) => Self::Stale,
+            // It is gone, and what is written on top of it cannot be copied from it.
+            (ErrorKind::NotFound, Condition::Is(_)) => Self::Stale,
             (ErrorKind::Denied, _) => Self::Access,
             (ErrorKind::Full, _) => Self::NoSpace,
             (ErrorKind::TooLarge, _) => Self::TooLarge,
@@ -128,7 +130,7 @@ impl Errno {
             Self::Exists => {
                 "somebody else made this name meanwhile: with --allow-overwrite it would be replaced"
             }
-            Self::Stale => "somebody else replaced the object while it was written to",
+            Self::Stale => "somebody else replaced or deleted the object while it was written to",
             Self::Access => {
                 "the identity in use needs s3:PutObject and s3:AbortMultipartUpload here"
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use crate::run::MUCH;
 use crate::{DIRECTORIES, Fd, KEYS, Rules, Trouble};
 
 /// What a key stands for in the store: which version of all, and its text.
@@ -126,6 +127,12 @@ impl World {
         let history = &self.history[key];
         let first = history.iter().rposition(|(at, _)| *at <= from).unwrap_or(0);
         history[first..].iter().map(|(_, state)| state).collect()
+    }
+
+    /// Whether `key` is written to and has been published, with more than a part.
+    pub(crate) fn goes_on_by_a_copy(&self, key: usize) -> bool {
+        let writing = self.writing.get(&key).filter(|writing| writing.published.is_some());
+        writing.is_some_and(|writing| writing.text.len() >= MUCH)
     }
 
     /// The states that may be shown of a name.

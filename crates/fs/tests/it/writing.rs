@@ -298,6 +298,22 @@ async fn going_on_with_what_somebody_else_replaced_fails_as_stale() {
 }
 
 #[tokio::test]
+async fn going_on_with_what_somebody_else_deleted_fails_as_stale() {
+    for len in [3, 9 * MIB] {
+        let mount = overwriting();
+        let handle = new(&mount, "a").await;
+        mount.write(handle, 0, &bytes(0, len)).await.unwrap();
+        mount.fs.flush(handle).await.unwrap();
+        // Before there is anything to copy it for.
+        mount.store.delete("a");
+        mount.write(handle, len as u64, b"more").await.unwrap();
+        assert_eq!(mount.close(handle).await, Err(Errno::Stale));
+        assert_eq!(mount.stored("a"), None);
+        assert_eq!(mount.store.open_uploads(), []);
+    }
+}
+
+#[tokio::test]
 async fn truncating_to_nothing_begins_anew_and_any_other_length_is_refused() {
     let mount = Mount::new(MINUTE);
     let (node, handle) = mount.open_new("a").await.unwrap();
