@@ -24,7 +24,8 @@ async fn reader_of(store: &Arc<MemStore>, budget: &Arc<Budget>, key: &str) -> Ar
         window: 8 * MIB,
         behind: 0,
         whole: 4 * MIB,
-        deadline: Duration::from_secs(5),
+        // That of a mount, unless it is given another.
+        deadline: Duration::from_secs(20),
     };
     let meta = store.head(&object::Key::new(key).unwrap()).await.unwrap();
     let reader = Reader::new(store.clone(), Arc::new(meta.version), budget.clone(), limits);
