@@ -1,6 +1,5 @@
 //! Requests as bytes, signed.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
@@ -16,6 +15,7 @@ use object::{Clock, Error, ErrorKind, Key, Result, Span, Time, Version};
 use crate::config::Config;
 use crate::detour::Detour;
 use crate::endpoint::Endpoint;
+use crate::store_clock::StoreClock;
 
 /// One request, but for what every one has.
 pub(crate) struct Ask<'a> {
@@ -47,13 +47,12 @@ pub(crate) struct Signer {
     user_agent: String,
     /// Headers that every request has.
     standing: Vec<(&'static str, String)>,
-    clock: Clock,
+    /// The time to sign by: ours, until the store refuses it and tells its own.
+    clock: StoreClock,
     /// What comes before the path: nothing, or the whole URL for a proxy.
     origin: String,
     /// What the proxy has to be told, as lines of the head.
     to_proxy: String,
-    /// How far the store's clock is ahead of ours, in seconds.
-    ahead: AtomicI64,
 }
 
 impl Signer {
@@ -69,8 +68,8 @@ impl Signer {
         let origin = detour.map(|_| format!("http://{}", endpoint.authority)).unwrap_or_default();
         let to_proxy = detour.map(Detour::header).unwrap_or_default();
         let user_agent = config.user_agent.chars().filter(|c| matches!(c, ' '..='~')).collect();
-        let (standing, ahead) = (config.standing(), AtomicI64::new(0));
-        Self { endpoint, user_agent, standing, clock, origin, to_proxy, ahead }
+        let (standing, clock) = (config.standing(), StoreClock::new(clock));
+        Self { endpoint, user_agent, standing, clock, origin, to_proxy }
     }
 
     /// The store's time as an answer tells it, in whole seconds; ours when it tells none.
@@ -82,10 +81,7 @@ impl Signer {
 
     /// Sets the clock by which requests are signed to the `Date` that the store answered.
     pub(crate) fn set_clock(&self, date: &str) {
-        if let Ok(date) = DateTime::from_str(date, Format::HttpDate) {
-            let ours = i64::try_from(self.clock.now().secs()).unwrap_or(i64::MAX);
-            self.ahead.store(date.secs().saturating_sub(ours), Ordering::Relaxed);
-        }
+        self.clock.heard(date);
     }
 
     /// The bytes of the request; without credentials, unsigned. They hold the signature and the
@@ -150,9 +146,7 @@ impl Signer {
     }
 
     fn now(&self) -> Duration {
-        let ahead = self.ahead.load(Ordering::Relaxed);
-        let (now, by) = (self.clock.now().0, Duration::from_secs(ahead.unsigned_abs()));
-        if ahead < 0 { now.saturating_sub(by) } else { now.saturating_add(by) }
+        self.clock.now().0
     }
 }
 
