@@ -26,7 +26,7 @@ use object::Time;
 use crate::attr::{Kind, NodeId, ROOT};
 use crate::directory::Snapshot;
 use crate::fact::Fact;
-use crate::ttl::{AFTER_CLOSE, GRANT, IDLE_HANDLE, Policy, Window};
+use crate::ttl::{AFTER_CLOSE, GRANT, IDLE_HANDLE, Policy, Window, millis};
 
 pub(crate) use know::{Known, Trust};
 pub(crate) use own::{Amended, amend};
@@ -480,10 +480,6 @@ impl Node {
     fn seen(&self) -> Time {
         Time(Duration::from_millis(self.seen))
     }
-}
-
-fn millis(time: Time) -> u64 {
-    u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -52,8 +52,7 @@ impl Window {
     /// From `since` until `until`.
     pub(crate) fn new(since: Time, until: Time) -> Self {
         // In the unit of what was seen, with which it is compared.
-        let millis = u64::try_from(since.0.as_millis()).unwrap_or(u64::MAX);
-        Self { since: Time(Duration::from_millis(millis)), until }
+        Self { since: Time(Duration::from_millis(millis(since))), until }
     }
 
     /// How much of it is left.
@@ -65,6 +64,11 @@ impl Window {
     pub(crate) fn covers(&self, seen: Time, now: Time) -> bool {
         self.since <= seen && now <= self.until
     }
+}
+
+/// The unit in which times of sight are kept: milliseconds since the epoch.
+pub(crate) fn millis(time: Time) -> u64 {
+    u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Policy {

@@ -25,8 +25,6 @@ pub(super) struct Filling {
     /// Names made in a run, and when the last of them was.
     made: u32,
     last: Time,
-    /// Files that are being written.
-    writers: u32,
     /// Until when it is not to be listed.
     left_alone: Time,
     /// In which what a listing does not have is not there.
@@ -36,8 +34,8 @@ pub(super) struct Filling {
 }
 
 impl Filling {
-    fn is_on(&self, now: Time) -> bool {
-        self.writers > 0 && self.made >= RUN && now.since(self.last) <= PAUSE
+    fn runs(&self, now: Time) -> bool {
+        self.made >= RUN && now.since(self.last) <= PAUSE
     }
 }
 
@@ -47,17 +45,18 @@ pub(super) type Fillings = HashMap<NodeId, Filling>;
 impl Tree {
     /// Whether `directory` is to be listed for the sake of names that it does not have.
     pub(crate) fn is_worth_listing(&self, directory: NodeId, now: Time) -> bool {
-        let filling = self.own.fillings.get(&directory);
-        filling.is_some_and(|filling| filling.is_on(now) && now >= filling.left_alone)
+        self.filling(directory, now).is_some_and(|filling| now >= filling.left_alone)
     }
 
     /// Whether what `directory` was listed for will soon be over, and nobody has been told so yet.
     pub(crate) fn is_to_be_listed_again(&mut self, directory: NodeId, now: Time) -> bool {
-        let Some(filling) = self.own.fillings.get_mut(&directory) else { return false };
+        let Some(filling) = self.filling(directory, now) else { return false };
         let ends = filling.absences.map(|window| window.left(now));
         let soon = ends.is_some_and(|left| !left.is_zero() && left <= GRANT / 2);
-        let due = soon && !filling.renewing && filling.is_on(now);
-        filling.renewing |= due;
+        let due = soon && !filling.renewing;
+        if due && let Some(filling) = self.own.fillings.get_mut(&directory) {
+            filling.renewing = true;
+        }
         due
     }
 
@@ -80,8 +79,8 @@ impl Tree {
 
     /// Whether an absence in `directory` that was seen at `seen` still counts because of this.
     pub(super) fn is_absent_while_filled(&self, directory: NodeId, seen: Time, now: Time) -> bool {
-        let filling = self.own.fillings.get(&directory).filter(|filling| filling.is_on(now));
-        filling.and_then(|f| f.absences).is_some_and(|window| window.covers(seen, now))
+        let absences = self.filling(directory, now).and_then(|filling| filling.absences);
+        absences.is_some_and(|window| window.covers(seen, now))
     }
 
     /// A name was made in `directory`.
@@ -93,10 +92,9 @@ impl Tree {
         (filling.made, filling.last) = (filling.made.saturating_add(1), now);
     }
 
-    /// So many more files of `directory` are being written.
-    pub(super) fn count_writers(&mut self, directory: NodeId, by: i32) {
-        if let Some(filling) = self.own.fillings.get_mut(&directory) {
-            filling.writers = filling.writers.saturating_add_signed(by);
-        }
+    /// `directory`, if it is being filled.
+    fn filling(&self, directory: NodeId, now: Time) -> Option<&Filling> {
+        let filling = self.own.fillings.get(&directory).filter(|filling| filling.runs(now))?;
+        self.is_written_in(directory).then_some(filling)
     }
 }

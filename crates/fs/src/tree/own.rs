@@ -327,9 +327,14 @@ impl Tree {
         self.open_file(id);
         self.own.written.insert(id, Written { size: 0, modified: now });
         if let Some(parent) = self.nodes.get(&id).map(|node| node.parent) {
-            self.count_writers(parent, 1);
             self.count_below(parent, 1);
         }
+    }
+
+    /// Whether a file in `directory` is being written.
+    pub(super) fn is_written_in(&self, directory: NodeId) -> bool {
+        let parent = |id| self.nodes.get(id).map(|node| node.parent);
+        self.own.written.keys().any(|id| parent(id) == Some(directory))
     }
 
     /// What is shown of `id`, while it is being written.
@@ -348,7 +353,6 @@ impl Tree {
             return;
         }
         if let Some(parent) = self.nodes.get(&id).map(|node| node.parent) {
-            self.count_writers(parent, -1);
             self.count_below(parent, -1);
         }
         self.close_file(id);
