@@ -21,7 +21,6 @@ pub(crate) struct Fresh {
     state: Mutex<Level>,
 }
 
-#[derive(Clone, Copy)]
 struct Level {
     bytes: u64,
     at: Instant,

@@ -53,9 +53,11 @@ impl Names {
         (since, now): (Time, Time),
     ) -> Option<Listing> {
         let listing = kept(disk, scope, request)?;
-        let changed = kept(disk, scope, &changes()).map(|changes| changes.fetched);
-        let fits = since <= listing.fetched && listing.fetched <= now;
-        (fits && changed.is_none_or(|changed| changed < listing.fetched)).then_some(listing)
+        if !(since <= listing.fetched && listing.fetched <= now) {
+            return None;
+        }
+        let changed = kept(disk, scope, &changes());
+        changed.is_none_or(|changes| changes.fetched < listing.fetched).then_some(listing)
     }
 
     /// Something in the store was changed from here at `now`. What was listed before is not recalled
