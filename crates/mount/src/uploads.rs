@@ -16,9 +16,18 @@ mod nameless;
 mod place;
 mod record;
 
+use std::io;
+
 pub use command::run;
 pub use journal::Journal;
 pub use journalled::{Journalled, complain};
 pub use leftovers::{Reach, Swept, sweep};
 pub use place::Place;
 pub use record::Entry;
+
+/// Does what waits for the disk where that keeps nobody else waiting.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}

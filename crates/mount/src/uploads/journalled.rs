@@ -9,7 +9,7 @@ use object::{
     Body, Condition, ErrorKind, Key, Meta, Part, Result, Sink, Span, Time, Upload, Version,
 };
 
-use super::Journal;
+use super::{Journal, aside};
 
 /// Says that uploads are not written down, and what follows from that.
 pub fn complain(error: &io::Error) {
@@ -39,8 +39,7 @@ impl Journalled {
         note: impl FnOnce(&Journal) -> io::Result<T> + Send + 'static,
     ) -> Option<T> {
         let journal = self.journal.clone();
-        let noted = tokio::task::spawn_blocking(move || note(&journal)).await;
-        match noted.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        match aside(move || note(&journal)).await {
             Ok(noted) => Some(noted),
             Err(error) => {
                 if !self.complained.swap(true, Ordering::Relaxed) {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use cache::{Scope, lock};
 use object::{Sink, Upload};
 
-use super::nameless;
 use super::place::Place;
 use super::record::{Entry, Intent, Open, Record};
+use super::{aside, nameless};
 
 /// The most that is read of a journal, in bytes. A mount writes its own anew long before that,
 /// unless thousands of uploads are open at once.
@@ -189,13 +189,6 @@ fn read(file: &File) -> io::Result<Open> {
     let mut bytes = Vec::new();
     file.take(READ_MAX).read_to_end(&mut bytes)?;
     Ok(Open::read(&bytes))
-}
-
-/// Does what waits for the disk where that keeps nobody else waiting.
-pub(super) async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 #[cfg(test)]

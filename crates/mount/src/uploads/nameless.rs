@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use object::{ErrorKind, Result, Time, Upload};
 
-use super::leftovers::{Reach, Remains, Swept, aside, journals, throw_away};
+use super::aside;
+use super::leftovers::{Reach, Remains, Swept, journals, throw_away};
 use super::place::Place;
 use super::record::Record;
 
