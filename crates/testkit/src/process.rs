@@ -67,10 +67,21 @@ pub fn run_within(command: &mut Command, limit: Duration) -> Ran {
     match receiver.recv_timeout(limit) {
         Ok(output) => output.expect("its output can be read").into(),
         Err(_) => {
+            let where_it_was = kernel_stack(group);
             let _ = kill_process_group(group, Signal::KILL);
-            panic!("{command:?} did not end within {limit:?}");
+            panic!("{command:?} did not end within {limit:?}; it was in\n{where_it_was}");
         }
     }
+}
+
+/// The name of a process, and where in the kernel it is: whether it waits for the mount under
+/// test or for something else, as a slow disk.
+fn kernel_stack(pid: Pid) -> String {
+    let read = |file: &str| {
+        let path = format!("/proc/{}/{file}", pid.as_raw_nonzero());
+        std::fs::read_to_string(path).unwrap_or_else(|error| format!("{error}\n"))
+    };
+    format!("{}{}", read("comm"), read("stack"))
 }
 
 fn pid_of(child: &Child) -> Pid {

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{Bucket, Mount, Server, Signal, Start, is_mounted, kill, mount_line, run, until};
 
-use crate::harness::{mount, program, quiet, start};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::harness::{SOON, mount, program, quiet, start};
 
 fn bucket(server: &Server) -> Bucket<'_> {
     let bucket = server.bucket("alive");

@@ -9,9 +9,7 @@ use testkit::exerciser::in_processes;
 use testkit::reader::Means;
 use testkit::{Bucket, Mount, Server, run_within, until};
 
-use crate::harness::{MIB, mount, quiet, seed, target, task};
-
-const SOON: Duration = Duration::from_secs(5);
+use crate::harness::{MIB, SOON, mount, quiet, seed, target, task};
 
 fn stall(server: &Server, operation: &str) {
     server.lab_itself().rules().add(Rule::new(operation, Fault::Stall));
@@ -164,15 +162,20 @@ fn what_is_known_goes_on_being_served_and_the_rest_works_again() {
     let mount = mount(&bucket, &["--metadata-ttl", "300"]);
     assert_eq!(std::fs::read_dir(mount.directory()).unwrap().count(), 2);
     let read = target(&mount, "read", 1, 20 * MIB);
+    let use_what_is_known = || {
+        run_within(&mut with(&["ls", "-l"], mount.directory().to_owned()), SOON).ok();
+        run_within(&mut with(&["stat"], mount.path("unread")), SOON).ok();
+        run_within(&mut with(&["sha256sum"], mount.path("read")), SOON).ok();
+    };
     testkit::exerciser::check_whole(&read, Means::Pread, 1 << 20);
+    // The programs themselves have to be in memory too: a busy disk can take seconds.
+    use_what_is_known();
     stall(&server, "*");
     // Somebody waits for what is not there; nobody else has to.
     let mut waiting = with(&["cat"], mount.path("unread"));
     let mut waiting = waiting.stdout(Stdio::null()).spawn().unwrap();
     wait_until_it_waits(waiting.id());
-    run_within(&mut with(&["ls", "-l"], mount.directory().to_owned()), SOON).ok();
-    run_within(&mut with(&["stat"], mount.path("unread")), SOON).ok();
-    run_within(&mut with(&["sha256sum"], mount.path("read")), SOON).ok();
+    use_what_is_known();
     testkit::exerciser::check_whole(&read, Means::Mmap, 1 << 20);
     assert!(waiting.try_wait().unwrap().is_none());
     server.lab_itself().rules().clear();

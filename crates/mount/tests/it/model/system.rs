@@ -12,9 +12,8 @@ use testkit::{Bucket, Mount, Signal, is_mounted, kill, run, until};
 use tokio::runtime::{Builder, Runtime};
 
 use super::hand::Hand;
-use crate::harness::{program, start};
+use crate::harness::{SOON, program, start};
 
-const SOON: Duration = Duration::from_secs(10);
 /// What publishes or deletes something.
 const PUBLISHING: [&str; 3] = ["PutObject", "CompleteMultipartUpload", "DeleteObject"];
 
