@@ -42,9 +42,9 @@ test-masked: setup ## The mount's tests as if the kernel had none of its newer f
 		--skip complete_objects_are_read_mapped_sent_and_run_without_the_daemon
 
 .PHONY: test-stores
-test-stores: setup ## The third S3 server: builds MinIO with Go, takes minutes
-	$(CARGO) test --release --locked -p s3 --test it -- --ignored --nocapture minio
-	$(IT) --ignored --nocapture minio
+test-stores: setup ## Two S3 servers more: builds MinIO and Versity S3 Gateway with Go, takes minutes
+	$(CARGO) test --release --locked -p s3 --test it -- --ignored --nocapture minio versitygw
+	$(IT) --ignored --nocapture minio versitygw
 
 .PHONY: pjdfstest
 pjdfstest: setup $(if $(MOUNT_S3),,build) ## POSIX, name by name: what of pjdfstest applies has to pass (PJDFSTEST_ARGS=--all)

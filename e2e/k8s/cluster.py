@@ -89,10 +89,10 @@ class Cluster:
                 command, cwd=facts.REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         node = self.nodes[number] = Node(number, process)
         plug(node)
-        until(f"{name} has set itself up", 30, (logs / "ready").exists)
+        until(f"{name} has set itself up", 120, (logs / "ready").exists)
         if number == 1:
-            until("the API server is ready", 60, lambda: self.kubectl("get", "--raw", "/readyz"))
-        until(f"{name} is ready", 60, lambda: self.ready(name))
+            until("the API server is ready", 120, lambda: self.kubectl("get", "--raw", "/readyz"))
+        until(f"{name} is ready", 120, lambda: self.ready(name))
         return node
 
     def described(self, number, work):
@@ -158,7 +158,7 @@ class Cluster:
     def namespace(self, name):
         """A namespace that pods can be made in: it has its service account."""
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        until(f"namespace {name} has a service account", 30,
+        until(f"namespace {name} has a service account", 120,
               lambda: self.kubectl("-n", name, "get", "serviceaccount", "default"))
 
     # Pods
@@ -219,7 +219,7 @@ def plug(node):
     """A cable from the bridge to the node."""
     outside = f"node{node.number}"
     ours = os.readlink("/proc/self/ns/net")
-    until("the node has a network of its own", 10,
+    until("the node has a network of its own", 120,
           lambda: os.readlink(f"/proc/{node.process.pid}/ns/net") != ours, every=0.02)
     # A node that was stopped a moment ago may still hold the other end.
     run(["ip", "link", "delete", outside], check=False)

@@ -29,7 +29,7 @@ class Weed:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.endpoint = f"http://{facts.GATEWAY}:{PORT}"
-        until("SeaweedFS stores a file", 60, self.stores, every=0.5)
+        until("SeaweedFS stores a file", 120, self.stores, every=0.5)
 
     def stores(self):
         """Whether a file can be put: it listens before it can store."""

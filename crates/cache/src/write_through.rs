@@ -122,6 +122,13 @@ impl WriteThrough {
             }
         }
     }
+
+    /// What goes into `upload` is written down too from now on.
+    async fn begun(&self, upload: &Upload) {
+        if let Some(draft) = self.draft().await {
+            lock(&self.drafts).insert(upload.id.clone(), draft);
+        }
+    }
 }
 
 #[async_trait]
@@ -138,10 +145,18 @@ impl Sink for WriteThrough {
 
     async fn begin_upload(&self, key: &Key) -> Result<Upload> {
         let upload = self.sink.begin_upload(key).await?;
-        if let Some(draft) = self.draft().await {
-            lock(&self.drafts).insert(upload.id.clone(), draft);
-        }
+        self.begun(&upload).await;
         Ok(upload)
+    }
+
+    async fn begin_upload_from(&self, version: &Version) -> Result<Upload> {
+        let upload = self.sink.begin_upload_from(version).await?;
+        self.begun(&upload).await;
+        Ok(upload)
+    }
+
+    fn doubts_copies(&self) -> bool {
+        self.sink.doubts_copies()
     }
 
     async fn put_part(

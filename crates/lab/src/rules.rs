@@ -172,6 +172,9 @@ pub enum Fault {
     Full,
     /// 501 NotImplemented to a write with a condition, as of a store that knows none.
     NoConditions,
+    /// 400 InvalidArgument to a copy into an upload that was begun with a checksum, as of a store
+    /// that computes none of what it copies.
+    NoCopySums,
     /// The connection is reset (TCP RST) before the answer; nothing is carried out.
     Reset,
     /// The request is carried out, then the connection is reset instead of an answer.

@@ -144,7 +144,7 @@ impl S3 for Service {
         &self,
         request: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        answer(self.copy_part(request.input).await)
+        answer(self.copy_part(request).await)
     }
 
     async fn complete_multipart_upload(

@@ -19,6 +19,8 @@ pub(crate) struct Upload {
     pub(crate) initiated: SystemTime,
     pub(crate) details: Details,
     pub(crate) algorithm: Algorithm,
+    /// Whether the algorithm was asked for, and is not the default.
+    pub(crate) named: bool,
     pub(crate) composite: bool,
     /// By part number.
     pub(crate) parts: BTreeMap<i32, (SystemTime, Part)>,

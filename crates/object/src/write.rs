@@ -67,6 +67,21 @@ pub trait Sink: Send + Sync {
     /// Whatever the store said, by meaning.
     async fn begin_upload(&self, key: &Key) -> Result<Upload>;
 
+    /// Begins an upload of the key of `version`, whose first parts are going to be copies of it.
+    ///
+    /// # Errors
+    /// As [`Sink::begin_upload`].
+    async fn begin_upload_from(&self, version: &Version) -> Result<Upload> {
+        self.begin_upload(&version.key).await
+    }
+
+    /// Whether it is not known yet if the store takes copies into such an upload. If it then
+    /// refuses the first as [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), it may take one into
+    /// another upload that is begun after that.
+    fn doubts_copies(&self) -> bool {
+        false
+    }
+
     /// Stores the part `number` of an upload, whose first byte is at `offset` of the object. All
     /// parts but the last have 5 MiB or more.
     ///

@@ -1,7 +1,7 @@
 //! The store.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -40,6 +40,8 @@ pub struct S3 {
     pub(crate) store_clock: Arc<StoreClock>,
     pub(crate) config: Config,
     is_aws: bool,
+    /// Whether the store sums up what it copies into an upload that has checksums.
+    pub(crate) sums_copies: OnceLock<bool>,
 }
 
 /// What was found out while connecting.
@@ -97,6 +99,7 @@ impl S3 {
                 store_clock: store_clock.clone(),
                 config: config.clone(),
                 is_aws: around.is_aws(),
+                sums_copies: OnceLock::new(),
             };
             let fetched = clock.now();
             let answer = s3.ask(&first, false).await;

@@ -42,6 +42,54 @@ impl S3 {
         })
     }
 
+    /// Begins an upload whose checksum is computed by `algorithm`.
+    async fn begin(&self, key: &Key, algorithm: Option<Algorithm>) -> Result<Upload> {
+        let attributes = &self.config.attributes;
+        let mut headers = attributes.headers(key);
+        if let Some(algorithm) = algorithm {
+            headers.push(("x-amz-checksum-algorithm", checksum::name(algorithm).to_owned()));
+            headers.push(("x-amz-checksum-type", FULL_OBJECT.to_owned()));
+        }
+        let query = "uploads".to_owned();
+        let parcel = Parcel {
+            what: "beginning the upload of",
+            right: PUT,
+            ask: Ask { method: "POST", key, query, headers, length: Some(0) },
+            load: Load::Nothing,
+            condition: &Condition::Any,
+            // Asked twice, it is begun twice.
+            patience: Patience::Until(self.road.silence_max),
+            counter: |counters| &counters.begun,
+        };
+        let receipt = self.deliver(parcel).await.map_err(|refusal| refusal.error)?;
+        let begun = self.road.signer.time(receipt.reply.date.as_deref());
+        let Some(id) = document::value_of(&receipt.text, "UploadId").filter(|id| !id.is_empty())
+        else {
+            let message = format!("beginning the upload of {key}: the answer names none");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        };
+        let upload = Upload { key: key.clone(), id: id.into(), begun };
+        if let Err(error) = attributes.check_encryption(&receipt.reply, true) {
+            if let Err(error) = self.abort(&upload).await {
+                tracing::warn!(%key, ?error, "an upload that is of no use stays open");
+            }
+            return Err(self.explained(("beginning the upload of", PUT), key, &error));
+        }
+        Ok(upload)
+    }
+
+    /// Takes note of whether the store sums up what it copies into an upload that has checksums,
+    /// as S3 does. There are stores that refuse to copy instead.
+    fn learn_of_copies(&self, sums: bool, why: Option<&Error>) {
+        if self.doubts_copies() && self.sums_copies.set(sums).is_ok() && !sums {
+            tracing::warn!(
+                error = ?why,
+                "the store does not copy into uploads that have checksums: files of more than one \
+                 part that are written to after a flush get none"
+            );
+        }
+    }
+
     /// The request for the part `number` of an upload.
     fn ask_for_part<'a>(&self, upload: &'a Upload, number: u16, length: u64) -> Ask<'a> {
         let query = format!("partNumber={number}&uploadId={}", encoded(&upload.id));
@@ -85,38 +133,17 @@ impl Sink for S3 {
     }
 
     async fn begin_upload(&self, key: &Key) -> Result<Upload> {
-        let attributes = &self.config.attributes;
-        let mut headers = attributes.headers(key);
-        if let Some(algorithm) = attributes.checksums {
-            headers.push(("x-amz-checksum-algorithm", checksum::name(algorithm).to_owned()));
-            headers.push(("x-amz-checksum-type", FULL_OBJECT.to_owned()));
-        }
-        let query = "uploads".to_owned();
-        let parcel = Parcel {
-            what: "beginning the upload of",
-            right: PUT,
-            ask: Ask { method: "POST", key, query, headers, length: Some(0) },
-            load: Load::Nothing,
-            condition: &Condition::Any,
-            // Asked twice, it is begun twice.
-            patience: Patience::Until(self.road.silence_max),
-            counter: |counters| &counters.begun,
-        };
-        let receipt = self.deliver(parcel).await.map_err(|refusal| refusal.error)?;
-        let begun = self.road.signer.time(receipt.reply.date.as_deref());
-        let Some(id) = document::value_of(&receipt.text, "UploadId").filter(|id| !id.is_empty())
-        else {
-            let message = format!("beginning the upload of {key}: the answer names none");
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        };
-        let upload = Upload { key: key.clone(), id: id.into(), begun };
-        if let Err(error) = attributes.check_encryption(&receipt.reply, true) {
-            if let Err(error) = self.abort(&upload).await {
-                tracing::warn!(%key, ?error, "an upload that is of no use stays open");
-            }
-            return Err(self.explained(("beginning the upload of", PUT), key, &error));
-        }
-        Ok(upload)
+        self.begin(key, self.config.attributes.checksums).await
+    }
+
+    async fn begin_upload_from(&self, version: &Version) -> Result<Upload> {
+        let algorithm = self.config.attributes.checksums;
+        let sums = self.sums_copies.get() != Some(&false);
+        self.begin(&version.key, algorithm.filter(|_| sums)).await
+    }
+
+    fn doubts_copies(&self) -> bool {
+        self.config.attributes.checksums.is_some() && self.sums_copies.get().is_none()
     }
 
     async fn put_part(
@@ -174,11 +201,15 @@ impl Sink for S3 {
             counter: |counters| &counters.copies,
         };
         let receipt = self.deliver(parcel).await.map_err(|refusal| {
+            if refusal.error.kind() == ErrorKind::Invalid {
+                self.learn_of_copies(false, Some(&refusal.error));
+            }
             match refusal.is_changed(&Condition::Is(source.etag.clone())) {
                 true => with_kind(ErrorKind::Changed, &refusal.error),
                 false => refusal.error,
             }
         })?;
+        self.learn_of_copies(true, None);
         let etag = document::value_of(&receipt.text, "ETag").map(|etag| ETag::new(&etag));
         let etag = etag.ok_or_else(|| without_etag("copying a part of", &upload.key))?;
         let checksum = told_in(&receipt.text, self.config.attributes.checksums);

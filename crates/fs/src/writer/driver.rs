@@ -3,7 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use object::{Algorithm, Condition, ErrorKind, Key, Meta, Part, Result as StoreResult, Sink};
+use object::{
+    Algorithm, Condition, ErrorKind, Key, Meta, Part, Result as StoreResult, Sink, Version,
+};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
@@ -278,13 +280,12 @@ impl Writer {
     /// Sends the draft as a part of the upload, which is begun if there is none.
     async fn send_draft(&self, state: &mut State) -> StoreResult<()> {
         if state.uploading.is_none() {
-            let upload = self.sink.begin_upload(&self.key).await?;
-            let uploading = state.uploading.insert(Uploading::new(upload));
-            if state.draft.start > 0
-                && let Some(published) = &state.published
-            {
-                uploading.copy(&self.sink, &published.version, copies(state.draft.start));
-            }
+            let kept = state.published.as_ref().filter(|_| state.draft.start > 0);
+            let uploading = match kept {
+                Some(published) => self.go_on(&published.version, state.draft.start).await?,
+                None => Uploading::new(self.sink.begin_upload(&self.key).await?),
+            };
+            state.uploading = Some(uploading);
         }
         let number = state.number();
         if number > PARTS_MAX {
@@ -296,6 +297,25 @@ impl Writer {
         }
         self.send(state, number);
         Ok(())
+    }
+
+    /// Begins an upload that has the first `size` bytes of `version` copied.
+    async fn go_on(&self, version: &Version, size: u64) -> StoreResult<Uploading> {
+        let doubtful = self.sink.doubts_copies();
+        let begin = async || {
+            let mut uploading = Uploading::new(self.sink.begin_upload_from(version).await?);
+            uploading.copy(&self.sink, version, copies(size));
+            StoreResult::Ok(uploading)
+        };
+        let mut uploading = begin().await?;
+        if doubtful && let Err(error) = uploading.wait_for_place(1).await {
+            self.throw_away(uploading).await;
+            return match error.kind() {
+                ErrorKind::Invalid => begin().await,
+                _ => Err(error),
+            };
+        }
+        Ok(uploading)
     }
 
     /// Publishes what was written, if that is not published yet, and answers the new version.
@@ -408,7 +428,12 @@ impl Writer {
     /// Lets go of all bytes, sent or not, that are not published.
     async fn discard(&self, state: &mut State) {
         state.draft = Draft::new(0, self.rules.checksum);
-        let Some(uploading) = state.uploading.take() else { return };
+        if let Some(uploading) = state.uploading.take() {
+            self.throw_away(uploading).await;
+        }
+    }
+
+    async fn throw_away(&self, uploading: Uploading) {
         let upload = uploading.stop().await;
         if let Err(error) = self.sink.abort(&upload).await {
             tracing::warn!(

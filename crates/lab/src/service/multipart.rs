@@ -1,5 +1,7 @@
 //! Multipart uploads.
 
+use std::sync::Arc;
+
 use s3s::dto::*;
 use s3s::{S3Request, S3Result, s3_error};
 
@@ -10,7 +12,9 @@ use super::write::{Claims, Sums, source, stored_encoding};
 use crate::checksum::Algorithm;
 use crate::clock;
 use crate::draft::Part as Body;
+use crate::log::Exchange;
 use crate::object::Details;
+use crate::rules::Fault;
 use crate::store::{Precondition, Store, internal};
 use crate::upload::Upload;
 
@@ -55,6 +59,7 @@ impl Service {
             initiated: clock::now(),
             details,
             algorithm,
+            named: named.is_some(),
             composite,
             parts: Default::default(),
         };
@@ -109,10 +114,15 @@ impl Service {
 
     pub(super) async fn copy_part(
         &self,
-        input: UploadPartCopyInput,
+        request: S3Request<UploadPartCopyInput>,
     ) -> S3Result<UploadPartCopyOutput> {
+        let unsummed = has_fault(&request, Fault::NoCopySums);
+        let input = request.input;
         let place = (input.bucket.as_str(), input.key.as_str(), input.upload_id.as_str());
         let algorithm = self.upload_algorithm(place, input.part_number)?;
+        if unsummed && self.with_upload(place, |upload| upload.named)? {
+            return Err(s3_error!(InvalidArgument, "checksum missing"));
+        }
         let (from_bucket, from_key) = source(&input.copy_source)?;
         let (object, file) = self.store.open(from_bucket, from_key)?;
         let conditions = Conditions {
@@ -299,4 +309,10 @@ fn no_such_upload() -> s3s::S3Error {
         "The specified upload does not exist. The upload ID may be invalid, or the upload may have been \
          aborted or completed."
     )
+}
+
+/// Whether this fault was set on a request.
+fn has_fault<T>(request: &S3Request<T>, fault: Fault) -> bool {
+    let exchange = request.extensions.get::<Arc<Exchange>>();
+    exchange.is_some_and(|exchange| exchange.faults().iter().any(|one| one.fault == fault))
 }

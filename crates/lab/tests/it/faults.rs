@@ -1,6 +1,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use aws_sdk_s3::types::ChecksumAlgorithm;
 use lab::{Config, Fault, Lab, Rule, Which, synthetic};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -54,6 +55,22 @@ async fn a_store_without_conditions_refuses_those_of_writes_only() {
     assert_eq!(code(put().if_none_match("*").send().await), "NotImplemented");
     let etag = put().send().await.unwrap().e_tag.unwrap();
     s3.get_object().bucket("bucket").key("k").if_match(etag).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_sums_up_no_copies_refuses_them_into_uploads_with_checksums_only() {
+    let lab = lab_with(Config::default()).await;
+    let s3 = client(&lab);
+    s3.put_object().bucket("bucket").key("k").body(body(b"x")).send().await.unwrap();
+    lab.rules().add(Rule::new("UploadPartCopy", Fault::NoCopySums));
+    let copy = async |algorithm| {
+        let begin = s3.create_multipart_upload().bucket("bucket").key("copy");
+        let begun = begin.set_checksum_algorithm(algorithm).send().await.unwrap();
+        let copy = s3.upload_part_copy().bucket("bucket").key("copy").copy_source("bucket/k");
+        copy.upload_id(begun.upload_id.unwrap()).part_number(1).send().await
+    };
+    assert_eq!(code(copy(Some(ChecksumAlgorithm::Crc32)).await), "InvalidArgument");
+    copy(None).await.unwrap();
 }
 
 #[tokio::test]

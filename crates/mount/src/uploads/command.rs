@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 done; 1 some of it could not be done; 2 usage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ impl Desk<'_> {
                 Ok(self.abort(named.collect()).await)
             }
             Action::AbortOlder(age) => {
-                let mut old = self.sink.uploads(prefix).await?;
+                let mut old = self.open(prefix).await?;
                 old.retain(|upload| self.now.since(upload.begun) > *age);
                 let (kept, old): (Vec<_>, Vec<_>) =
                     old.into_iter().partition(|upload| self.known.owner(upload) == Owner::Live);
@@ -145,8 +145,28 @@ impl Desk<'_> {
         }
     }
 
+    /// The uploads below `prefix` that are open. There are stores that list those of a key, and of
+    /// no prefix: what the journals name is looked for by its key where the store does not list it.
+    async fn open(&self, prefix: &str) -> object::Result<Vec<Upload>> {
+        let mut open = self.sink.uploads(prefix).await?;
+        let listed: BTreeSet<Box<str>> = open.iter().map(|upload| upload.id.clone()).collect();
+        let entries = self.known.entries.values().map(|(entry, _)| entry);
+        let hidden: BTreeSet<&str> = entries
+            .filter(|entry| entry.scope == self.known.scope && entry.key.starts_with(prefix))
+            .filter(|entry| !listed.contains(&*entry.id))
+            .map(|entry| entry.key.as_str())
+            .collect();
+        for key in hidden {
+            let of_key = self.sink.uploads(key).await?.into_iter();
+            open.extend(
+                of_key.filter(|upload| upload.key.as_str() == key && !listed.contains(&upload.id)),
+            );
+        }
+        Ok(open)
+    }
+
     async fn list(&self, prefix: &str) -> object::Result<()> {
-        let uploads = self.sink.uploads(prefix).await?;
+        let uploads = self.open(prefix).await?;
         if !self.json {
             (self.tell)(&"     AGE  HERE     KEY  UPLOAD ID");
         }

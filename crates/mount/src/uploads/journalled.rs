@@ -50,6 +50,30 @@ impl Journalled {
         }
     }
 
+    /// Notes what becomes of an upload of `key` that `begin` begins, beforehand and afterwards.
+    async fn noted(
+        &self,
+        key: &Key,
+        begin: impl Future<Output = Result<Upload>>,
+    ) -> Result<Upload> {
+        let (at, named) = (self.sink.now(), key.clone());
+        let intent = self.note(move |journal| journal.intended(&named, at)).await;
+        // The disk takes no longer than the answer.
+        let (begun, _) = tokio::join!(begin, self.note(Journal::secure));
+        match (&begun, intent) {
+            (Ok(upload), _) => {
+                let upload = upload.clone();
+                self.note(move |journal| journal.begun(intent, &upload)).await;
+            }
+            (Err(error), Some(intent)) if !is_doubtful(error.kind()) => {
+                self.note(move |journal| journal.settled(intent)).await;
+            }
+            // Whoever comes after us looks whether there is an upload.
+            (Err(_), _) => {}
+        }
+        begun
+    }
+
     async fn over(&self, upload: &Upload) {
         let upload = upload.clone();
         self.note(move |journal| journal.ended(&upload)).await;
@@ -72,23 +96,15 @@ impl Sink for Journalled {
     }
 
     async fn begin_upload(&self, key: &Key) -> Result<Upload> {
-        let (at, named) = (self.sink.now(), key.clone());
-        let intent = self.note(move |journal| journal.intended(&named, at)).await;
-        // The disk takes no longer than the answer.
-        let begun = self.sink.begin_upload(key);
-        let (begun, _) = tokio::join!(begun, self.note(Journal::secure));
-        match (&begun, intent) {
-            (Ok(upload), _) => {
-                let upload = upload.clone();
-                self.note(move |journal| journal.begun(intent, &upload)).await;
-            }
-            (Err(error), Some(intent)) if !is_doubtful(error.kind()) => {
-                self.note(move |journal| journal.settled(intent)).await;
-            }
-            // Whoever comes after us looks whether there is an upload.
-            (Err(_), _) => {}
-        }
-        begun
+        self.noted(key, self.sink.begin_upload(key)).await
+    }
+
+    async fn begin_upload_from(&self, version: &Version) -> Result<Upload> {
+        self.noted(&version.key, self.sink.begin_upload_from(version)).await
+    }
+
+    fn doubts_copies(&self) -> bool {
+        self.sink.doubts_copies()
     }
 
     async fn put_part(

@@ -107,9 +107,9 @@ fn what_was_written_is_read_back_from_the_cache_without_a_request() {
     }
 }
 
-pub(crate) fn several_write_to_one_descriptor(server: &Server, words: &[&str]) {
+pub(crate) fn several_write_to_one_descriptor(server: &Server) {
     let bucket = server.bucket("descriptor");
-    let mount = open_mount(&bucket, words);
+    let mount = open_mount(&bucket, &[]);
     shell(mount.directory(), "(exec 3>f; (echo a >&3); echo b >&3)");
     assert_eq!(bucket.get("f"), b"a\nb\n");
     // Beyond one part the store copies what it has.
@@ -123,8 +123,30 @@ pub(crate) fn several_write_to_one_descriptor(server: &Server, words: &[&str]) {
 #[test]
 fn a_descriptor_that_several_processes_write_to_has_all_their_bytes() {
     let _turn = busy();
-    several_write_to_one_descriptor(&Server::lab(), &[]);
-    several_write_to_one_descriptor(seaweedfs(), &[]);
+    several_write_to_one_descriptor(&Server::lab());
+    several_write_to_one_descriptor(seaweedfs());
+}
+
+#[test]
+fn a_store_that_refuses_copies_with_checksums_is_found_out_once() {
+    let _turn = busy();
+    let server = Server::lab();
+    server.lab_itself().rules().add(Rule::new("UploadPartCopy", Fault::NoCopySums));
+    let bucket = server.bucket("unsummed");
+    let mount = open_mount(&bucket, &[]);
+    let warned = || mount.start().log().matches("does not copy into uploads").count();
+    for (name, begun) in [("first", 3), ("second", 2)] {
+        server.lab_itself().reset_counters();
+        let script =
+            format!("{{ head -c 9000000 /dev/zero; sync {name}; /bin/echo more; }} > {name}");
+        shell(mount.directory(), &script);
+        assert!(bucket.get(name) == [vec![0; 9_000_000], b"more\n".to_vec()].concat());
+        let asked = ["CreateMultipartUpload", "UploadPartCopy", "AbortMultipartUpload"];
+        // It is uploaded, and gone on with, once more when that was refused.
+        let counts = asked.map(|operation| server.count(operation));
+        assert_eq!((counts, warned()), ([begun, begun - 1, begun - 2], 1), "{name}");
+    }
+    assert!(bucket.uploads().is_empty());
 }
 
 #[test]

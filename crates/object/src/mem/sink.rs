@@ -43,6 +43,7 @@ pub(super) struct Uploads {
     begun: u64,
     writes: MemWrites,
     failing: Option<ErrorKind>,
+    of_keys: bool,
     mishap: Option<Mishap>,
 }
 
@@ -64,6 +65,11 @@ impl MemStore {
     /// The keys of the uploads that are open.
     pub fn open_uploads(&self) -> Vec<Key> {
         self.lock().uploads.open.values().map(|(upload, _)| upload.key.clone()).collect()
+    }
+
+    /// From now on the uploads of a key are listed, and those of no prefix, as MinIO does.
+    pub fn list_uploads_of_keys_only(&self) {
+        self.lock().uploads.of_keys = true;
     }
 
     /// Every later write fails with this, while reads go on, until it is set to `None`.
@@ -232,7 +238,11 @@ impl Sink for MemStore {
         self.pause().await?;
         let state = self.lock();
         let open = state.uploads.open.values().map(|(upload, _)| upload);
-        Ok(open.filter(|upload| upload.key.as_str().starts_with(prefix)).cloned().collect())
+        let is_wanted = |key: &str| match state.uploads.of_keys {
+            true => key == prefix,
+            false => key.starts_with(prefix),
+        };
+        Ok(open.filter(|upload| is_wanted(upload.key.as_str())).cloned().collect())
     }
 
     async fn has_parts(&self, upload: &Upload) -> Result<bool> {

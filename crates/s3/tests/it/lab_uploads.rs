@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lab::synthetic;
+use lab::{Fault, Rule, synthetic};
 use object::{Algorithm, Condition, ErrorKind, Key, Part, Sink, Span, Store, Version};
 use s3::{Attributes, Config};
 
@@ -90,6 +90,43 @@ async fn parts_are_copied_by_the_store_while_the_version_is_the_one() {
     assert_eq!(counters.requests("UploadPartCopy"), 1);
     assert_eq!(counters.operation("UploadPart").bytes_in, 4);
     assert_eq!((s3.stats().copies, s3.stats().bytes_sent), (1, 4));
+}
+
+#[tokio::test]
+async fn a_store_that_sums_up_no_copies_takes_them_into_uploads_without_checksums() {
+    let lab = lab().await;
+    let s3 = client(&lab).await;
+    lab.rules().add(Rule::new("UploadPartCopy", Fault::NoCopySums));
+    let size = PART as u64;
+    let from = synthetic_object(&lab, "from", size);
+    let upload = s3.begin_upload_from(&from).await.unwrap();
+    assert!(s3.doubts_copies());
+    let refused = s3.copy_part(&upload, 1, &from, from.whole()).await.unwrap_err();
+    assert_eq!((refused.kind(), s3.doubts_copies()), (ErrorKind::Invalid, false));
+    s3.abort(&upload).await.unwrap();
+    let upload = s3.begin_upload_from(&from).await.unwrap();
+    let first = s3.copy_part(&upload, 1, &from, from.whole()).await.unwrap();
+    let second = s3.put_part(&upload, 2, size, &body(b"tail")).await.unwrap();
+    let changed = Condition::Is(from.etag.clone());
+    let meta = s3.complete(&upload, &[first, second], &changed).await.unwrap();
+    assert_eq!(meta.version.size, size + 4);
+    // Others have checksums all the same.
+    let upload = s3.begin_upload(&key("k")).await.unwrap();
+    let refused = s3.copy_part(&upload, 1, &meta.version, meta.version.whole()).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn that_copies_are_summed_up_is_known_after_the_first() {
+    let lab = lab().await;
+    let s3 = client(&lab).await;
+    let from = synthetic_object(&lab, "from", PART as u64);
+    let upload = s3.begin_upload_from(&from).await.unwrap();
+    let none = Version { key: key("none"), ..(*from).clone() };
+    s3.copy_part(&upload, 1, &none, none.whole()).await.unwrap_err();
+    assert!(s3.doubts_copies(), "that something else is wrong says nothing");
+    let first = s3.copy_part(&upload, 1, &from, from.whole()).await.unwrap();
+    assert!(first.checksum.is_some() && !s3.doubts_copies());
 }
 
 #[tokio::test]

@@ -67,6 +67,20 @@ impl ServerProcess {
         Self::start(&minio, directory, port)
     }
 
+    pub(super) fn versitygw(credentials: &Credentials) -> Self {
+        let directory = TempDir::new().expect("a directory can be made");
+        let data = directory.path().join("data");
+        std::fs::create_dir(&data).expect("a directory can be made");
+        let [port] = ports();
+        let mut gateway = Command::new(tools::versitygw());
+        gateway
+            .args(["--port", &format!("127.0.0.1:{port}"), "posix"])
+            .arg(data)
+            .env("ROOT_ACCESS_KEY", &credentials.access_key)
+            .env("ROOT_SECRET_KEY", &credentials.secret_key);
+        Self::start(&gateway, directory, port)
+    }
+
     fn start(command: &Command, directory: TempDir, port: u16) -> Self {
         let log = directory.path().join("server.log");
         let leash = Leash::start(command, &log).expect("the S3 server can be started");

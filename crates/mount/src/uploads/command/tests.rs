@@ -80,6 +80,21 @@ async fn all_uploads_are_listed_with_what_this_node_knows_of_them() {
 }
 
 #[tokio::test]
+async fn what_this_node_has_begun_is_found_where_only_the_uploads_of_a_key_are_listed() {
+    let scene = Scene::new();
+    scene.store.list_uploads_of_keys_only();
+    let live = scene.mount();
+    for key in ["a/1", "b"] {
+        begin(&live, key).await;
+    }
+    begin(&*scene.store, "a/1").await;
+    begin(&*scene.store, "a/1/2").await;
+    let (_, lines) = scene.run(&["ls", "s3://jars/a/"]).await;
+    let rows: Vec<_> = lines.iter().skip(1).map(|line| &line[10..]).collect();
+    assert_eq!(rows, ["live     a/1  upload-1", "-        a/1  upload-3"]);
+}
+
+#[tokio::test]
 async fn the_uploads_that_are_named_are_thrown_away() {
     let scene = Scene::new();
     for _ in 0..3 {
