@@ -39,7 +39,7 @@ pub struct S3 {
     clock: Clock,
     pub(crate) store_clock: Arc<StoreClock>,
     pub(crate) config: Config,
-    is_aws: bool,
+    pub(crate) is_aws: bool,
     /// Whether the store sums up what it copies into an upload that has checksums.
     pub(crate) sums_copies: OnceLock<bool>,
 }

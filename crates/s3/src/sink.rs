@@ -143,7 +143,8 @@ impl Sink for S3 {
     }
 
     fn doubts_copies(&self) -> bool {
-        self.config.attributes.checksums.is_some() && self.sums_copies.get().is_none()
+        let sums = self.config.attributes.checksums.is_some();
+        sums && !self.is_aws && self.sums_copies.get().is_none()
     }
 
     async fn put_part(
