@@ -17,8 +17,9 @@ use crate::uploads::{self, Journal, Journalled, Place};
 /// Parts of one file that are on their way at once, at most.
 const PARTS_IN_FLIGHT: usize = 8;
 
-/// After this long an upload that a living program began, on another node say, has a part.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// After this long an upload that a living program began, on another node say, has a part, and
+/// one that a dead mount asked for in its last moment is there.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// What the file system is told of writing.
 pub(super) fn rules(config: &Config) -> fs::Writes {
