@@ -28,7 +28,7 @@ const WRITERS: RangeInclusive<usize> = 2..=4;
 const AT_ONCE: u64 = 4;
 /// How many blocks may wait for the disk, of all objects together, before the network is left
 /// waiting: more would only fill the memory.
-pub(crate) const BACKLOG: u64 = 4;
+pub(crate) const BACKLOG: u64 = 2;
 
 /// How many files are written at the same time on a machine with so many cores.
 pub(crate) fn writers(cores: usize) -> usize {
