@@ -1,6 +1,6 @@
 //! What the store's failures mean to whoever typed the command.
 
-use object::{Error, ErrorKind};
+use object::{Bucket, Error, ErrorKind};
 
 use super::Problem;
 use crate::flags::SourceConfig;
@@ -21,13 +21,14 @@ pub(super) fn problem(error: &Error, what: &str, source: &SourceConfig) -> Probl
             "access denied: the bucket does not let everybody in",
             "drop --no-sign-request and give credentials".into(),
         ),
-        ErrorKind::Denied => (
-            "access denied: this identity may not list the bucket",
-            format!(
-                "allow s3:ListBucket on arn:aws:s3:::{bucket} and s3:GetObject on \
-                 arn:aws:s3:::{bucket}/*; aws sts get-caller-identity tells who asks"
-            ),
+        ErrorKind::Denied if source.expected_owner.is_some() => (
+            "access denied: the bucket is not of the account that --expected-bucket-owner names, or \
+             this identity may not list it",
+            format!("give the account that owns it; then {}", rights(bucket)),
         ),
+        ErrorKind::Denied => {
+            ("access denied: this identity may not list the bucket", rights(bucket))
+        }
         ErrorKind::Credentials => ("no valid credentials", credentials(source)),
         ErrorKind::WrongRegion => (
             "the bucket is in another region",
@@ -57,6 +58,13 @@ pub(super) fn problem(error: &Error, what: &str, source: &SourceConfig) -> Probl
         _ => ("the store refused", "run it again with --foreground --debug".into()),
     };
     Problem::new(what, format!("{why} ({error})"), fix)
+}
+
+fn rights(bucket: &Bucket) -> String {
+    format!(
+        "allow s3:ListBucket on arn:aws:s3:::{bucket} and s3:GetObject on arn:aws:s3:::{bucket}/*; \
+         aws sts get-caller-identity tells who asks"
+    )
 }
 
 fn reach(address: &str) -> String {

@@ -29,6 +29,14 @@ fn is_whole(problem: &Problem) {
 }
 
 #[test]
+fn who_names_the_owner_of_the_bucket_is_told_that_it_may_be_another() {
+    let problem = store(ErrorKind::Denied, &["--expected-bucket-owner", "111122223333"]);
+    is_whole(&problem);
+    assert!(problem.why.contains("--expected-bucket-owner"), "{problem}");
+    assert!(problem.fix.contains("s3:ListBucket"), "{problem}");
+}
+
+#[test]
 fn every_meaning_of_the_stores_failures_has_what_why_and_fix() {
     use ErrorKind::{
         Abandoned, Archived, Changed, Corrupt, Credentials, Denied, Invalid, NoSuchBucket,
