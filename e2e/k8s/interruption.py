@@ -54,7 +54,7 @@ def interrupted(send, number):
     finally:
         if process.poll() is None:
             process.kill()
-    until("all processes of the run are gone", 120, lambda: not traces.processes())
+    until("all processes of the run are gone", 20, lambda: not traces.processes())
     # What a killed run leaves, the next one or `clean` takes away.
     supervisor.clean()
     left = traces.differences(before, traces.seen())

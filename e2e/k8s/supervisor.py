@@ -71,7 +71,7 @@ def inside(request):
     process = subprocess.Popen(command, cwd=facts.REPOSITORY, stdin=subprocess.DEVNULL,
                                preexec_fn=die_with_parent)
     (facts.WORK / "unshare.pid").write_text(str(process.pid))
-    child = until("the namespaces are made", 120, lambda: children(process.pid), every=0.02)
+    child = until("the namespaces are made", 10, lambda: children(process.pid), every=0.02)
     (facts.WORK / "site.pid").write_text(str(child))
     # Ctrl-C reaches the child by itself; a signal to this process is passed on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -132,4 +132,4 @@ def kill(pid):
     if words[0] == b"unshare" and b"e2e.k8s" in words:
         say("ending a run that was left behind")
         os.kill(pid, signal.SIGKILL)
-        until("it is gone", 120, lambda: not Path(f"/proc/{pid}").exists())
+        until("it is gone", 20, lambda: not Path(f"/proc/{pid}").exists())

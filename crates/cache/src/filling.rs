@@ -27,7 +27,7 @@ const WRITERS: RangeInclusive<usize> = 2..=4;
 /// How many landed blocks one writer writes before others have their turn.
 const AT_ONCE: u64 = 4;
 /// How many blocks may wait for the disk, of all objects together, before the network is left
-/// waiting: more would only fill the memory.
+/// waiting: more would only fill the memory, when the disk falters.
 pub(crate) const BACKLOG: u64 = 2;
 
 /// How many files are written at the same time on a machine with so many cores.

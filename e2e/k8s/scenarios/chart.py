@@ -245,11 +245,11 @@ def chart_without_a_bucket(scene):
                  for one in found]
         return next((one["message"] for one in ended if one and one.get("message")), None)
 
-    message = until("the container says what is wrong", 120, said)
+    message = until("the container says what is wrong", 90, said)
     expect("no-such-bucket" in message and "why:" in message and "fix:" in message,
            f"the status says {message}")
     scene.facts["status"] = message.strip().splitlines()
-    until("the other mounts serve", 120, lambda: any(
+    until("the other mounts serve", 30, lambda: any(
         container(pod, "jars").get("ready") and container(pod, "models").get("ready")
         for pod in pods(cluster)))
     expect(serves(cluster.nodes[1]), "the other mount does not serve")
@@ -269,7 +269,7 @@ def chart_while_s3_is_away(scene):
     scene.store.control("POST", "/rules", json.dumps({"fault": "stall"}).encode())
     try:
         count = len(watched(cluster, reader))
-        until("half a minute of reads", 120,
+        until("half a minute of reads", 60,
               lambda: len(watched(cluster, reader)) >= count + 100, every=2)
     finally:
         scene.store.control("DELETE", "/rules")
@@ -291,7 +291,7 @@ def chart_holds_pods_back(scene):
         cluster.kubectl("taint", "node", name, f"{TAINT}=:NoSchedule")
     scene.store.reset()
     cluster.pod("held", f"cat {MOUNT}/warm/*.bin | sha256sum", container=SEEN, **MOUNTS)
-    until("the pod is held back", 120, lambda: "untolerated taint" in json.dumps(
+    until("the pod is held back", 20, lambda: "untolerated taint" in json.dumps(
         cluster.get("pod", "held")["status"].get("conditions", [])))
     expect(not scene.store.gets("warm/"), "something was fetched before")
     warmed = mounts()
@@ -341,7 +341,7 @@ def chart_taken_away(scene):
     cluster = scene.cluster
     cluster.helm("uninstall", "mount-s3", "--namespace", NAMESPACE, "--wait")
     for node in cluster.nodes.values():
-        until(f"{node.name} has no mount", 120,
+        until(f"{node.name} has no mount", 60,
               lambda: not mount_of(node, MOUNT) and not mount_of(node, MODELS))
-        until("no process is left", 120,
+        until("no process is left", 20,
               lambda: not node.shell("pgrep -f '^mount-s3 (--foreground|announce)' || true").strip())

@@ -235,7 +235,7 @@ def guide_pod_deleted(scene):
     expect(before, "there is no process of the mount")
     (old,) = cluster.running("app=mountpoint-s3", NAMESPACE)
     cluster.kubectl("-n", NAMESPACE, "delete", "pod", old)
-    until("another pod has taken its place", 120,
+    until("another pod has taken its place", 60,
           lambda: cluster.running("app=mountpoint-s3", NAMESPACE) != [old])
     cluster.kubectl("-n", NAMESPACE, "rollout", "restart", "daemonset/mountpoint-s3")
     cluster.kubectl("-n", NAMESPACE, "rollout", "status", "daemonset/mountpoint-s3",

@@ -13,7 +13,7 @@ use testkit::reader::Means;
 use testkit::sys::Mapping;
 use testkit::{Bucket, Mount, Server, Signal, Start, is_mounted, kill, run, run_within, until};
 
-use crate::harness::{MIB, SOON, busy, counted, program, start, target, undisturbed};
+use crate::harness::{MIB, busy, counted, program, start, target, undisturbed};
 
 /// Five JARs, 670 million bytes: 82 parts of 8 MiB.
 const JARS: [u64; 5] = [10_000_000, 40_000_000, 90_000_000, 180_000_000, 350_000_000];
@@ -21,6 +21,7 @@ pub(crate) const BYTES: u64 = 670_000_000;
 pub(crate) const PARTS: u64 = 82;
 const PART: u64 = 8 * MIB;
 /// Time for what is no matter of waiting.
+const SOON: Duration = Duration::from_secs(10);
 /// Time for many readers on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -13,7 +13,7 @@ use testkit::reader::Means;
 use testkit::{Bucket, Mount, Server, until};
 
 use crate::cache::{gets, unmounted};
-use crate::harness::{MIB, SOON, busy, counted, mount, quiet, target};
+use crate::harness::{MIB, busy, counted, mount, quiet, target};
 
 const GIB: u64 = 1 << 30;
 
@@ -91,7 +91,7 @@ fn a_limit_above_the_disk_is_lowered_and_said_and_the_disk_never_fills() {
     let disk = Disk::new(FileSystem::Ext4, GIB);
     let mount = limited(&bucket, &disk.path().join("cache"), "53687091200");
     let said = || mount.start().log().contains("is more than the disk");
-    until("it is said", SOON, said);
+    until("it is said", Duration::from_secs(5), said);
     let size = disk_size(&disk.path());
     let least = size
         - most(

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
 
 use testkit::exerciser::{Target, Task};
 use testkit::reader::Means;
@@ -13,9 +12,6 @@ use testkit::{Bucket, Mount, Server, Start};
 pub(crate) const MIB: u64 = 1 << 20;
 
 static TURN: RwLock<()> = RwLock::new(());
-
-/// For what happens at once on an idle machine; a busy disk can take seconds to start a program.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// Held by tests that keep the machine busy.
 pub(crate) fn busy() -> RwLockReadGuard<'static, ()> {

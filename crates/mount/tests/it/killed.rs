@@ -10,7 +10,7 @@ use lab::{Fault, Rule};
 use tempfile::TempDir;
 use testkit::{Bucket, Mount, Server, Signal, kill, until};
 
-use crate::harness::{SOON, busy, seed, start};
+use crate::harness::{busy, seed, start};
 
 /// Where mounts keep their journals.
 enum Home {
@@ -173,7 +173,7 @@ impl<'a> Scene<'a> {
         let late = self.bucket.server.lab_itself().rules().add(late);
         let mount = self.home.mount(&self.bucket);
         let writer = self.write(&mount, CONTESTED, false);
-        until("it is begun", SOON, || !self.uploads().is_empty());
+        until("it is begun", Duration::from_secs(10), || !self.uploads().is_empty());
         kill_hard(mount);
         assert_eq!(writer.end(), (0, 0));
         self.bucket.server.lab_itself().rules().remove(late);
@@ -211,7 +211,7 @@ impl<'a> Scene<'a> {
             "{left} uploads were left at the last start, 0 {:.0} s later",
             waited.as_secs_f64()
         );
-        until("the journals of the dead are gone", SOON, || {
+        until("the journals of the dead are gone", Duration::from_secs(5), || {
             self.home.journals(self.bucket.server) == 0
         });
     }
@@ -284,8 +284,8 @@ fn of_two_mounts_of_a_node_a_third_ends_the_uploads_of_the_dead_one_only() {
     kill_hard(dead);
     killed.end();
     let third = scene.home.mount(&scene.bucket);
-    until("the dead one's is gone", SOON, || keys() == ["alive"]);
-    until("that is said", SOON, || third.start().log().contains("thrown away"));
+    until("the dead one's is gone", Duration::from_secs(10), || keys() == ["alive"]);
+    until("that is said", Duration::from_secs(5), || third.start().log().contains("thrown away"));
     for _ in 0..STEPS {
         living.go_on();
     }
@@ -308,7 +308,7 @@ fn end_while_uploading(faults: &[(&str, Fault)], left: usize) {
     let writer = scene.write(&mount, "file", true);
     writer.await_word("open");
     writer.await_word("sent");
-    until("parts are there", SOON, || {
+    until("parts are there", Duration::from_secs(10), || {
         scene.uploads().first().is_some_and(|upload| scene.bucket.parts(upload) == 2)
     });
     kill(mount.daemon(), Signal::TERM);

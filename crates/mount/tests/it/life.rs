@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use testkit::{Bucket, Mount, Server, Signal, Start, is_mounted, kill, mount_line, run, until};
 
-use crate::harness::{SOON, mount, program, quiet, start};
+use crate::harness::{mount, program, quiet, start};
+
+const SOON: Duration = Duration::from_secs(5);
 
 fn bucket(server: &Server) -> Bucket<'_> {
     let bucket = server.bucket("alive");

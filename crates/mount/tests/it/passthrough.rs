@@ -19,12 +19,14 @@ use testkit::reader::Means;
 use testkit::sys::Mapping;
 use testkit::{run, until};
 
-use crate::harness::{MIB, SOON, busy, seed, task, undisturbed};
+use crate::harness::{MIB, busy, seed, task, undisturbed};
 use world::{Scratch, Setting, World};
 
 const SIZE: u64 = 5 * MIB + 123;
 const HOUR: Ttl = Ttl::For(Duration::from_secs(3600));
 /// Time for what the kernel does by the way, such as RELEASE after close(2).
+const SOON: Duration = Duration::from_secs(10);
+
 fn setting(cache: &Path) -> Setting {
     Setting { wanted: Wanted::default(), read_only: true, ttl: HOUR, cache: cache.to_owned() }
 }

@@ -9,7 +9,9 @@ use testkit::exerciser::in_processes;
 use testkit::reader::Means;
 use testkit::{Bucket, Mount, Server, run_within, until};
 
-use crate::harness::{MIB, SOON, mount, quiet, seed, target, task};
+use crate::harness::{MIB, mount, quiet, seed, target, task};
+
+const SOON: Duration = Duration::from_secs(5);
 
 fn stall(server: &Server, operation: &str) {
     server.lab_itself().rules().add(Rule::new(operation, Fault::Stall));
@@ -162,20 +164,20 @@ fn what_is_known_goes_on_being_served_and_the_rest_works_again() {
     let mount = mount(&bucket, &["--metadata-ttl", "300"]);
     assert_eq!(std::fs::read_dir(mount.directory()).unwrap().count(), 2);
     let read = target(&mount, "read", 1, 20 * MIB);
-    let use_what_is_known = || {
-        run_within(&mut with(&["ls", "-l"], mount.directory().to_owned()), SOON).ok();
-        run_within(&mut with(&["stat"], mount.path("unread")), SOON).ok();
-        run_within(&mut with(&["sha256sum"], mount.path("read")), SOON).ok();
+    let use_what_is_known = |limit| {
+        run_within(&mut with(&["ls", "-l"], mount.directory().to_owned()), limit).ok();
+        run_within(&mut with(&["stat"], mount.path("unread")), limit).ok();
+        run_within(&mut with(&["sha256sum"], mount.path("read")), limit).ok();
     };
     testkit::exerciser::check_whole(&read, Means::Pread, 1 << 20);
-    // The programs themselves have to be in memory too: a busy disk can take seconds.
-    use_what_is_known();
+    // The programs have to be in memory too: a busy disk takes seconds to start one.
+    use_what_is_known(Duration::from_secs(60));
     stall(&server, "*");
     // Somebody waits for what is not there; nobody else has to.
     let mut waiting = with(&["cat"], mount.path("unread"));
     let mut waiting = waiting.stdout(Stdio::null()).spawn().unwrap();
     wait_until_it_waits(waiting.id());
-    use_what_is_known();
+    use_what_is_known(SOON);
     testkit::exerciser::check_whole(&read, Means::Mmap, 1 << 20);
     assert!(waiting.try_wait().unwrap().is_none());
     server.lab_itself().rules().clear();

@@ -16,13 +16,15 @@ use testkit::reader::Means;
 use testkit::{Bucket, Mount, Ran, Server, Signal, kill, run, run_within, until};
 
 use crate::cache::{cached, gets};
-use crate::harness::{MIB, SOON, busy, counted, passes_through, quiet, target};
+use crate::harness::{MIB, busy, counted, passes_through, quiet, target};
 
 /// Five JARs, 670 million bytes: 82 parts of 8 MiB.
 const JARS: [u64; 5] = [10_000_000, 40_000_000, 90_000_000, 180_000_000, 350_000_000];
 const BYTES: u64 = 670_000_000;
 const PARTS: u64 = 82;
 const PART: u64 = 8 * MIB;
+const SOON: Duration = Duration::from_secs(10);
+
 fn put_jars(bucket: &Bucket<'_>) {
     for (number, size) in (1..).zip(JARS) {
         bucket.put_synthetic(&format!("jars/jar{number}.jar"), size, 1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use testkit::{Server, run, run_within, until};
 
-use crate::harness::{SOON, busy};
+use crate::harness::busy;
 use crate::written::{open_mount, shell, writes};
 
 /// A program that does not get on.
@@ -101,7 +101,7 @@ fn a_program_that_does_not_get_on_fails_at_once_and_one_line_says_what_would_hel
         assert!(ran.stderr.contains(says), "{flags:?} {script}: {ran:?}");
         let log = || mount.start().log();
         let warned = || log().lines().filter(|line| line.contains(" WARN ")).count();
-        until("the log says why", SOON, || warned() > 0);
+        until("the log says why", Duration::from_secs(5), || warned() > 0);
         assert!(log().contains(advice), "{flags:?} {script}: {}", log());
         assert_eq!(warned(), 1, "{flags:?} {script}: {}", log());
         assert_eq!(bucket.get("old"), b"old", "{script}");

@@ -4,11 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use lab::{Fault, Rule};
 use testkit::{Bucket, Mount, Server, run, until};
 
-use crate::harness::{MIB, SOON, busy, seaweedfs, start};
+use crate::harness::{MIB, busy, seaweedfs, start};
 
 /// What stores or deletes something.
 const WRITES: [&str; 6] = [
@@ -64,7 +65,7 @@ fn a_file_of_one_part_is_one_request_and_a_larger_one_an_upload() {
     assert!(fs::read(mount.path("large")).unwrap() == large);
     assert!(bucket.uploads().is_empty());
     shell(mount.directory(), ": > empty");
-    until("an empty file is stored", SOON, || bucket.find("empty").is_some());
+    until("an empty file is stored", Duration::from_secs(5), || bucket.find("empty").is_some());
     assert_eq!(writes(&server), [2, 1, 6, 1, 0, 0]);
 }
 
@@ -81,7 +82,7 @@ pub(crate) fn files_of_any_size_come_back(server: &Server) {
         assert!(fs::read(mount.path(name)).unwrap() == bytes, "{name}");
     }
     shell(mount.directory(), ": > empty; mkdir d; echo x > d/file");
-    until("an empty file is stored", SOON, || bucket.find("empty").is_some());
+    until("an empty file is stored", Duration::from_secs(5), || bucket.find("empty").is_some());
     assert_eq!((bucket.get("empty"), bucket.get("d/file")), (vec![], b"x\n".to_vec()));
     let listed = shell(mount.directory(), "find . -type f -printf '%P %s\n' | sort");
     assert_eq!(listed, "d/file 2\nempty 0\nlarge 42991616\nmore 8388609\npart 8388608\nsmall 5\n");
@@ -182,7 +183,7 @@ for _ in range(3): f.write(b\"x\" * {size}); subprocess.run([\"true\"]{how})'"
         let copied = server.count("UploadPartCopy");
         assert_eq!((writes(&server), copied), (wanted, copies), "{script}");
         bucket.delete("f");
-        until("the name is free", SOON, || !mount.path("f").exists());
+        until("the name is free", Duration::from_secs(5), || !mount.path("f").exists());
     }
 }
 
@@ -209,7 +210,9 @@ fn within_a_ttl_changes_cost_what_they_store_and_a_directory_one_look_at_its_end
     ] {
         server.lab_itself().reset_counters();
         shell(mount.directory(), script);
-        until("what is empty is stored", SOON, || server.count("PutObject") == puts);
+        until("what is empty is stored", Duration::from_secs(5), || {
+            server.count("PutObject") == puts
+        });
         assert_eq!(writes(&server), [puts, 0, 0, 0, 0, deletes], "{script}");
         let asked = ["ListObjectsV2", "HeadObject", "GetObject"].map(|name| server.count(name));
         assert_eq!(asked, [lists, 0, gets], "{script}");
@@ -233,7 +236,7 @@ pub(crate) fn what_is_there_is_kept(server: &Server) {
     let appending = OpenOptions::new().append(true).open(refusing.path("old"));
     assert_eq!(denied(appending.map(drop)), ErrorKind::PermissionDenied);
     let told = |flag| refusing.start().log().contains(flag);
-    until("the flags are named", SOON, || {
+    until("the flags are named", Duration::from_secs(5), || {
         ["--allow-overwrite", "--allow-delete"].into_iter().all(told)
     });
     assert_eq!(bucket.get("old"), b"old");
@@ -315,12 +318,12 @@ fn that_an_empty_file_was_not_stored_at_its_last_close_only_the_log_tells() {
     let mount = open_mount(&bucket, &[]);
     server.lab_itself().rules().add(Rule::new("PutObject", Fault::Deny));
     shell(mount.directory(), ": > empty");
-    until("the log tells", SOON, || {
+    until("the log tells", Duration::from_secs(10), || {
         mount.start().log().contains("the identity in use needs s3:PutObject")
     });
     assert_eq!(shell(mount.directory(), "ls"), "");
     assert_eq!(server.count("PutObject"), 1);
     server.lab_itself().rules().clear();
     shell(mount.directory(), ": > empty");
-    until("it is stored", SOON, || bucket.find("empty").is_some());
+    until("it is stored", Duration::from_secs(10), || bucket.find("empty").is_some());
 }

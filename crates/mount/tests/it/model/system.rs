@@ -12,8 +12,9 @@ use testkit::{Bucket, Mount, Signal, is_mounted, kill, run, until};
 use tokio::runtime::{Builder, Runtime};
 
 use super::hand::Hand;
-use crate::harness::{SOON, program, start};
+use crate::harness::{program, start};
 
+const SOON: Duration = Duration::from_secs(10);
 /// What publishes or deletes something.
 const PUBLISHING: [&str; 3] = ["PutObject", "CompleteMultipartUpload", "DeleteObject"];
 
